@@ -1,0 +1,160 @@
+"""The faults of kgllm. Findings (a violation, an abstention, an unsupported claim) are results, not errors.
+
+    KgllmError                      exit 1   something unexpected
+    ├── InputError                  exit 2   what was given cannot be used
+    │   ├── SourceNotFoundError              no such file, folder, glob or named graph
+    │   ├── RdfSyntaxError                   a file that is not the RDF it claims to be, at file:line:column
+    │   ├── EmptyGraphError                  a source without a single triple
+    │   ├── QueryRefusedError                a SPARQL query that is no read-only query, or does not parse
+    │   ├── QuestionError                    an empty or endless question
+    │   ├── SettingsError                    a setting that cannot be used
+    │   ├── IndexMismatchError               an index made with another model or from another graph
+    │   └── DamagedIndexError                an index whose files are not those of its manifest
+    ├── BackendError                exit 5   something kgllm relies on could not be reached or used
+    │   ├── EndpointError                    a SPARQL endpoint
+    │   ├── DeadlineError                    work that was ended at its deadline
+    │   ├── WorkerError                      the worker process ended
+    │   ├── ModelServerError                 a language model's server
+    │   ├── EmbedderError                    an embedding model that cannot be loaded
+    │   └── MissingExtraError                an optional dependency
+    └── IncompleteDataError         exit 6   a partial result where a whole one is needed
+
+Every error says what happened, why, and what to try next; the three stand in it as data.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+__all__ = [
+    "BackendError",
+    "DamagedIndexError",
+    "DeadlineError",
+    "EmbedderError",
+    "EmptyGraphError",
+    "EndpointError",
+    "IncompleteDataError",
+    "IndexMismatchError",
+    "InputError",
+    "KgllmError",
+    "MissingExtraError",
+    "ModelServerError",
+    "QueryRefusedError",
+    "QuestionError",
+    "RdfSyntaxError",
+    "SettingsError",
+    "SourceNotFoundError",
+    "WorkerError",
+]
+
+
+class KgllmError(Exception):
+    """The root. ``what`` happened, ``why``, and what to ``try_next``: each one sentence, the last two may be empty."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, why: str = "", try_next: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.why = why
+        self.try_next = try_next
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        if self.why:
+            lines.append(f"why: {self.why}")
+        if self.try_next:
+            lines.append(f"try: {self.try_next}")
+        return "\n".join(lines)
+
+
+class InputError(KgllmError):
+    """What was given cannot be used."""
+
+    exit_code = 2
+
+
+class SourceNotFoundError(InputError):
+    """No file, folder, glob or named graph of that name."""
+
+
+class RdfSyntaxError(InputError):
+    """A file that is not the RDF it claims to be. Nothing of it was loaded."""
+
+    def __init__(self, file: str | Path, message: str, *, line: int | None = None, column: int | None = None) -> None:
+        self.file = str(file)
+        self.line = line
+        self.column = column
+        place = ":".join(str(part) for part in (file, line, column) if part is not None)
+        super().__init__(
+            f"{place}: {message}",
+            why="the file is not valid in the format that its name promises; nothing of it was loaded",
+            try_next="correct that place, or give the file the extension of its real format "
+            "(.ttl .nt .nq .trig .rdf .owl .jsonld, each also .gz)",
+        )
+
+
+class EmptyGraphError(InputError):
+    """A source without a single triple."""
+
+
+class QueryRefusedError(InputError):
+    """A SPARQL query that does not parse, or would do more than read the graph."""
+
+
+class QuestionError(InputError):
+    """An empty question, or one longer than any question is."""
+
+
+class SettingsError(InputError):
+    """A setting that cannot be used."""
+
+
+class IndexMismatchError(InputError):
+    """An index made with another model, or from another graph, than it is now asked about."""
+
+
+class DamagedIndexError(InputError):
+    """An index with a file that is not the one its manifest names."""
+
+
+class BackendError(KgllmError):
+    """Something kgllm relies on could not be reached or used."""
+
+    exit_code = 5
+
+
+class EndpointError(BackendError):
+    """A SPARQL endpoint that cannot be reached, or does not answer as one."""
+
+
+class DeadlineError(BackendError):
+    """Work that was ended at its deadline."""
+
+
+class WorkerError(BackendError):
+    """The worker process ended: out of memory, or killed."""
+
+
+class ModelServerError(BackendError):
+    """A language model's server that cannot be reached, does not serve the model, or broke off."""
+
+
+class EmbedderError(BackendError):
+    """An embedding model that cannot be loaded, or whose weights are not the ones expected."""
+
+
+class MissingExtraError(BackendError):
+    """An optional dependency that is not installed."""
+
+    def __init__(self, package: str, *, extra: str) -> None:
+        self.package = package
+        self.extra = extra
+        super().__init__(f"{package} is not installed", try_next=f"pip install 'kgllm[{extra}]'")
+
+
+class IncompleteDataError(KgllmError):
+    """A partial result where only a whole one will do."""
+
+    exit_code = 6

@@ -1,0 +1,147 @@
+"""What an engine owes: four protocols, and the plain data that crosses them.
+
+Every protocol has an embedded default in ``kgllm.engines`` and one contract suite in ``tests/contracts``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kgllm.terms import Term, Triple, URIRef
+
+__all__ = [
+    "Completion",
+    "Embedder",
+    "GraphStore",
+    "Hit",
+    "Kind",
+    "LanguageModel",
+    "Message",
+    "Progress",
+    "Rows",
+    "Usage",
+    "VectorIndex",
+    "Vectors",
+]
+
+Vectors: TypeAlias = NDArray[np.float32]
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Called with a stage's name, how much of it is done, and how much there is."""
+
+
+Kind: TypeAlias = Literal["node", "class", "property"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A node, class or property that a text was tied to: ``span`` is the part of the text, ``text`` what was indexed."""
+
+    iri: URIRef
+    score: float  # in [0, 1], higher is better, in every index
+    kind: Kind
+    span: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The result of a SELECT: one term or ``None`` (unbound) a variable. ``complete`` is false where rows may be missing."""
+
+    vars: tuple[str, ...]
+    rows: list[tuple[Term | None, ...]]
+    complete: bool = True
+
+
+class GraphStore(Protocol):
+    """A graph that answers read-only SPARQL 1.1. Every call ends at its deadline with ``DeadlineError``."""
+
+    source: str
+
+    def select(self, sparql: str, *, timeout_s: float | None = None, limit: int | None = None) -> Rows:
+        """The rows of a SELECT; at most ``limit`` of them, ``complete=False`` if there were more."""
+
+    def ask(self, sparql: str, *, timeout_s: float | None = None) -> bool:
+        """The answer to an ASK."""
+
+    def construct(self, sparql: str, *, timeout_s: float | None = None, limit: int | None = None) -> list[Triple]:
+        """The triples of a CONSTRUCT, in no particular order, at most ``limit``."""
+
+    def prefixes(self) -> dict[str, str]:
+        """Prefix to namespace, as the source declares them; empty where it declares none."""
+
+    def close(self) -> None:
+        """Free what the store holds. Closing twice is harmless."""
+
+
+class VectorIndex(Protocol):
+    """Nearest neighbours by inner product over unit vectors: scores are cosines in [-1, 1], higher is better."""
+
+    dimension: int
+
+    def __len__(self) -> int:
+        """How many vectors it holds."""
+
+    def search(self, vectors: Vectors, *, k: int) -> tuple[Vectors, NDArray[np.int64]]:
+        """Scores and row numbers, each of shape (len(vectors), min(k, len(self))), best first."""
+
+
+class Embedder(Protocol):
+    """Texts to unit vectors."""
+
+    name: str
+    dimension: int
+
+    def embed(self, texts: Sequence[str], *, progress: Progress | None = None) -> Vectors:
+        """Unit vectors of shape (len(texts), dimension), row by row the texts'. A blank text gets a zero vector."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of the prompt."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens spent. ``cached_tokens`` are the prompt tokens that the server took from its prefix cache."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.cached_tokens + other.cached_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A model's whole output: ``value`` is its JSON, parsed; nothing is said of whether it keeps to the schema."""
+
+    value: Any
+    usage: Usage = field(default_factory=Usage)
+
+
+class LanguageModel(Protocol):
+    """A model that answers under a JSON Schema. Its caller validates every output again."""
+
+    name: str
+
+    def complete(
+        self, conversations: Sequence[Sequence[Message]], *, schema: Mapping[str, Any], max_tokens: int
+    ) -> list[Completion]:
+        """One completion a conversation, in order, run side by side.
+
+        Raises ``ModelServerError`` if the server cannot be reached, does not serve the model or breaks off. Output that
+        is cut, empty or no JSON comes back as a ``Completion`` whose ``value`` is ``None``.
+        """

@@ -1,0 +1,210 @@
+"""RDF terms as the rest of kgllm speaks of them: rdflib's terms, CURIEs, names, and text safe to show.
+
+Literals keep the lexical form in which the graph wrote them: rdflib's normalisation changes data
+(``"1e999999999"^^xsd:decimal``) and costs gigabytes for some, so it is switched off here, once.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
+from urllib.parse import unquote
+
+import pyoxigraph as ox
+import rdflib
+from rdflib.term import BNode, Literal, Node, URIRef
+
+rdflib.NORMALIZE_LITERALS = False
+
+__all__ = [
+    "BNode",
+    "Literal",
+    "Namespaces",
+    "Node",
+    "Resource",
+    "Term",
+    "Triple",
+    "URIRef",
+    "clean",
+    "from_ox",
+    "local_name",
+    "n3",
+    "parse_term",
+    "readable",
+    "to_ox",
+]
+
+Resource: TypeAlias = URIRef | BNode
+Term: TypeAlias = URIRef | BNode | Literal
+Triple: TypeAlias = tuple[Resource, URIRef, Term]
+
+WELL_KNOWN_PREFIXES: Mapping[str, str] = {
+    "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
+    "rdfs": "http://www.w3.org/2000/01/rdf-schema#",
+    "owl": "http://www.w3.org/2002/07/owl#",
+    "xsd": "http://www.w3.org/2001/XMLSchema#",
+    "sh": "http://www.w3.org/ns/shacl#",
+    "skos": "http://www.w3.org/2004/02/skos/core#",
+    "dc": "http://purl.org/dc/elements/1.1/",
+    "dcterms": "http://purl.org/dc/terms/",
+    "foaf": "http://xmlns.com/foaf/0.1/",
+    "schema": "https://schema.org/",
+    "prov": "http://www.w3.org/ns/prov#",
+    "void": "http://rdfs.org/ns/void#",
+}
+
+
+def from_ox(term: ox.NamedNode | ox.BlankNode | ox.Literal) -> Term:
+    """The rdflib term of a pyoxigraph one."""
+    if isinstance(term, ox.NamedNode):
+        return URIRef(term.value)
+    if isinstance(term, ox.BlankNode):
+        return BNode(term.value)
+    if term.language:
+        return Literal(term.value, lang=term.language)
+    if term.datatype.value == "http://www.w3.org/2001/XMLSchema#string":
+        return Literal(term.value)
+    return Literal(term.value, datatype=URIRef(term.datatype.value))
+
+
+def to_ox(term: Node) -> ox.NamedNode | ox.BlankNode | ox.Literal:
+    """The pyoxigraph term of an rdflib one. Raises ``ValueError`` for an IRI, datatype or label that is not well formed."""
+    if isinstance(term, URIRef):
+        return ox.NamedNode(str(term))
+    if isinstance(term, BNode):
+        return ox.BlankNode(str(term))
+    if isinstance(term, Literal):
+        if term.language:
+            return ox.Literal(str(term), language=term.language)
+        if term.datatype is not None:
+            return ox.Literal(str(term), datatype=ox.NamedNode(str(term.datatype)))
+        return ox.Literal(str(term))
+    raise ValueError(f"not an RDF term: {term!r}")
+
+
+def n3(term: Node) -> str:
+    """The term as N-Triples writes it, checked: an IRI or datatype that could break out of it raises ``ValueError``."""
+    return str(to_ox(term))
+
+
+_TERM = re.compile(
+    r"""\s*(?:<(?P<iri>[^<>"{}|^`\\\x00-\x20]*)>
+    |_:(?P<bnode>[A-Za-z0-9_][A-Za-z0-9_.\-]*)
+    |"(?P<text>(?:[^"\\\n\r]|\\.)*)"(?:@(?P<lang>[A-Za-z]+(?:-[A-Za-z0-9]+)*)|\^\^<(?P<datatype>[^<>"{}|^`\\\x00-\x20]*)>)?)\s*""",
+    re.VERBOSE,
+)
+_ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|.)")
+_ESCAPED = {"t": "\t", "b": "\b", "n": "\n", "r": "\r", "f": "\f", '"': '"', "'": "'", "\\": "\\"}
+
+
+def _unescape(match: re.Match[str]) -> str:
+    code = match.group(1)
+    return chr(int(code[1:], 16)) if code[0] in "uU" and len(code) > 1 else _ESCAPED.get(code, code)
+
+
+def parse_term(text: str) -> Term:
+    """The term that an N-Triples text writes. Raises ``ValueError`` for any other text."""
+    match = _TERM.fullmatch(text)
+    if match is None:
+        raise ValueError(f"not an N-Triples term: {text[:80]!r}")
+    if (iri := match["iri"]) is not None:
+        return URIRef(iri)
+    if (label := match["bnode"]) is not None:
+        return BNode(label)
+    value = _ESCAPE.sub(_unescape, match["text"])
+    datatype = match["datatype"]
+    return Literal(value, lang=match["lang"], datatype=URIRef(datatype) if datatype else None)
+
+
+def local_name(iri: str) -> str:
+    """What stands behind the last ``#``, ``/`` or ``:`` of an IRI, percent-decoded; the IRI itself if that is empty."""
+    trimmed = iri.rstrip("/#")
+    name = re.split(r"[#/]", trimmed)[-1] or trimmed
+    if ":" in name and not name.endswith(":"):
+        name = name.rsplit(":", 1)[-1]
+    return unquote(name) or iri
+
+
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
+def readable(name: str) -> str:
+    """A local name as words: ``hasBomPart`` and ``has_bom_part`` both become ``has bom part``; codes stay as they are.
+
+    >>> readable("hasBomPart"), readable("release_year"), readable("A115-1234")
+    ('has bom part', 'release year', 'A115-1234')
+    """
+    words = _CAMEL.sub(" ", name.replace("_", " ")).split()
+    return " ".join(
+        word if len(word) > 1 and (word.isupper() or any(c.isdigit() for c in word)) else word.lower() for word in words
+    )
+
+
+_CAP = 300
+
+
+def clean(text: str, *, cap: int | None = _CAP) -> str:
+    """Text from a graph or a model, safe to show on a terminal: one line, no control, bidi or invisible characters.
+
+    Control characters become their pictures (U+2400 block), format characters ``<U+XXXX>``. ``cap`` is in characters.
+    """
+    shown: list[str] = []
+    for character in text:
+        code = ord(character)
+        if character in "\n\r\t":
+            shown.append(" ")
+        elif code < 0x20:
+            shown.append(chr(0x2400 + code))
+        elif code == 0x7F:
+            shown.append("\u2421")
+        elif unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"} or 0xFE00 <= code <= 0xFE0F:
+            shown.append(f"<U+{code:04X}>")
+        else:
+            shown.append(character)
+        if cap is not None and len(shown) > cap:
+            return "".join(shown[: cap - 1]) + "…"
+    return "".join(shown)
+
+
+_SAFE_LOCAL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_\-.]*[A-Za-z0-9_\-])?")
+
+
+class Namespaces:
+    """Prefixes in both directions. The prefixes of the data come first, then the well-known ones."""
+
+    def __init__(self, prefixes: Mapping[str, str] | None = None) -> None:
+        merged = dict(prefixes or {})
+        taken = set(merged.values())
+        for prefix, namespace in WELL_KNOWN_PREFIXES.items():
+            if namespace not in taken:
+                merged.setdefault(prefix, namespace)
+        self.prefixes: dict[str, str] = merged
+        self._longest_first: list[tuple[str, str]] = sorted(
+            ((namespace, prefix) for prefix, namespace in merged.items() if namespace), key=lambda pair: -len(pair[0])
+        )
+
+    def curie(self, iri: str) -> str:
+        """``prefix:local`` where a prefix fits and the local part needs no escape, else ``<iri>``."""
+        for namespace, prefix in self._longest_first:
+            if iri.startswith(namespace) and _SAFE_LOCAL.fullmatch(iri[len(namespace) :]):
+                return f"{prefix}:{iri[len(namespace) :]}"
+        return f"<{iri}>"
+
+    def expand(self, text: str) -> URIRef | None:
+        """The IRI of a CURIE, of ``<iri>`` or of a bare absolute IRI; ``None`` if the text is none of these."""
+        text = text.strip()
+        if text.startswith("<") and text.endswith(">"):
+            return URIRef(text[1:-1])
+        prefix, colon, local = text.partition(":")
+        if colon and prefix in self.prefixes and not local.startswith("//"):
+            return URIRef(self.prefixes[prefix] + local)
+        if re.match(r"(https?://|urn:)\S+$", text):
+            return URIRef(text)
+        return None
+
+    def sparql(self, iris: Iterable[str]) -> str:
+        """The ``PREFIX`` lines that the given IRIs need."""
+        used = {curie.partition(":")[0] for curie in map(self.curie, iris) if not curie.startswith("<")}
+        return "".join(f"PREFIX {prefix}: <{self.prefixes[prefix]}>\n" for prefix in sorted(used))
