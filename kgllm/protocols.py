@@ -39,7 +39,7 @@ Kind: TypeAlias = Literal["node", "class", "property"]
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A node, class or property that a text was tied to: ``span`` is the part of the text, ``text`` what was indexed."""
+    """What a text was tied to: ``span`` is the part of the text, ``text`` what was indexed of the hit."""
 
     iri: URIRef
     score: float  # in [0, 1], higher is better, in every index
@@ -50,7 +50,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The result of a SELECT: one term or ``None`` (unbound) a variable. ``complete`` is false where rows may be missing."""
+    """The result of a SELECT: a term a variable or ``None``; ``complete`` is false where rows may be missing."""
 
     vars: tuple[str, ...]
     rows: list[tuple[Term | None, ...]]

@@ -70,7 +70,7 @@ def from_ox(term: ox.NamedNode | ox.BlankNode | ox.Literal) -> Term:
 
 
 def to_ox(term: Node) -> ox.NamedNode | ox.BlankNode | ox.Literal:
-    """The pyoxigraph term of an rdflib one. Raises ``ValueError`` for an IRI, datatype or label that is not well formed."""
+    """The pyoxigraph term of an rdflib one. Raises ``ValueError`` for one that is not well formed."""
     if isinstance(term, URIRef):
         return ox.NamedNode(str(term))
     if isinstance(term, BNode):
@@ -137,9 +137,11 @@ def readable(name: str) -> str:
     ('has bom part', 'release year', 'A115-1234')
     """
     words = _CAMEL.sub(" ", name.replace("_", " ")).split()
-    return " ".join(
-        word if len(word) > 1 and (word.isupper() or any(c.isdigit() for c in word)) else word.lower() for word in words
-    )
+    return " ".join(word if _is_code(word) else word.lower() for word in words)
+
+
+def _is_code(word: str) -> bool:
+    return len(word) > 1 and (word.isupper() or any(character.isdigit() for character in word))
 
 
 _CAP = 300
