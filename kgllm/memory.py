@@ -1,0 +1,239 @@
+"""The working memory graph: the small subgraph that was held in mind while a question was answered.
+
+Its vocabulary is ``ontologies/wmg.ttl``, its shapes ``ontologies/wmg-shapes.ttl``; the record of the run is PROV-O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+from typing import Literal as OneOfStrings
+from uuid import UUID, uuid5
+
+from kgllm.protocols import Hit
+from kgllm.terms import BNode, Literal, Node, Triple, URIRef, n3
+
+if TYPE_CHECKING:
+    import networkx
+    from rdflib import Dataset, Graph
+
+__all__ = ["Fact", "Role", "WorkingMemoryGraph"]
+
+Role: TypeAlias = OneOfStrings["topic", "answer", "bridge", "concept"]
+"""A topic is a node the question names, an answer one it asks for, a concept a class or property that a word was tied
+to, and a bridge any other node on the way."""
+
+WMG = "https://w3id.org/kgllm/wmg#"
+_PROV = "http://www.w3.org/ns/prov#"
+_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+_TYPE = URIRef(_RDF + "type")
+_NAMESPACE_OF_RUNS = UUID("6f1f2c54-6b1a-5a0e-9d5c-6f0d8f6f4b11")
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A triple in memory and why it may be there: it is in the graph, or a rule makes it of premises that are."""
+
+    triple: Triple
+    rule: str | None = None
+    premises: tuple[Triple, ...] = ()
+
+    @property
+    def status(self) -> OneOfStrings["asserted", "entailed"]:
+        """Asserted if no rule was needed."""
+        return "asserted" if self.rule is None else "entailed"
+
+
+class WorkingMemoryGraph:
+    """Facts by triple, the roles of their nodes, and the links between the question's words and the graph.
+
+    A triple enters through ``assert_triple`` (it was read from the graph) or ``entail`` (a named rule makes it of
+    premises that are already here); there is no third way.
+    """
+
+    def __init__(self, question: str, *, query: str = "", links: Iterable[Hit] = ()) -> None:
+        self.question = question
+        self.query = query
+        self.links: tuple[Hit, ...] = tuple(links)
+        self.roles: dict[Node, Role] = {}
+        self.labels: dict[Node, str] = {}
+        self._facts: dict[Triple, Fact] = {}
+
+    def __len__(self) -> int:
+        return len(self._facts)
+
+    def __iter__(self) -> Iterator[Fact]:
+        return iter(self._facts.values())
+
+    def __contains__(self, triple: object) -> bool:
+        return triple in self._facts
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, WorkingMemoryGraph):
+            return NotImplemented
+        return (self.question, self.query, set(self.links), self.roles, self._facts) == (
+            other.question,
+            other.query,
+            set(other.links),
+            other.roles,
+            other._facts,
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"<WorkingMemoryGraph {len(self)} triples, {len(self.nodes())} nodes: {self.question[:60]!r}>"
+
+    def assert_triple(self, triple: Triple) -> None:
+        """Take in a triple that was read from the graph or its ontology. An entailed one becomes asserted."""
+        self._facts[triple] = Fact(triple)
+
+    def entail(self, triple: Triple, *, rule: str, premises: tuple[Triple, ...]) -> None:
+        """Take in what a rule makes of premises in memory; raises ``ValueError`` if a premise is not."""
+        if missing := [premise for premise in premises if premise not in self._facts]:
+            raise ValueError(f"premises that are not in memory: {missing}")
+        if not premises:
+            raise ValueError("an entailed triple needs premises")
+        self._facts.setdefault(triple, Fact(triple, rule, premises))
+
+    def fact(self, triple: Triple) -> Fact | None:
+        """The fact of a triple, ``None`` if it is not in memory."""
+        return self._facts.get(triple)
+
+    def triples(self) -> list[Triple]:
+        """Every triple, in the order in which they were taken in."""
+        return list(self._facts)
+
+    def nodes(self) -> list[Node]:
+        """Subjects and objects that are IRIs or blank nodes, in order of appearance."""
+        ends = (end for s, _, o in self._facts for end in (s, o))
+        return list(dict.fromkeys(end for end in ends if not isinstance(end, Literal)))
+
+    def set_roles(self, roles: Mapping[Node, Role]) -> None:
+        """Name the topics and answers; every other node becomes a bridge, every linked class or property a concept."""
+        self.roles = {node: roles.get(node, "bridge") for node in self.nodes()}
+        for link in self.links:
+            if link.kind != "node":
+                self.roles.setdefault(link.iri, "concept")
+
+    def to_networkx(self) -> networkx.MultiDiGraph:
+        """Nodes are terms (with ``label`` and ``role``), edges triples (key the property, ``status``, ``rule``)."""
+        import networkx
+
+        graph = networkx.MultiDiGraph(question=self.question)
+        for fact in self:
+            s, p, o = fact.triple
+            for end in (s, o):
+                role = self.roles.get(end, "literal" if isinstance(end, Literal) else "bridge")
+                graph.add_node(end, label=self.labels.get(end, str(end)), role=role)
+            graph.add_edge(s, o, key=p, label=self.labels.get(p, str(p)), status=fact.status, rule=fact.rule or "")
+        return graph
+
+    def to_rdflib(self) -> Graph:
+        """The triples alone, as a graph to work on."""
+        from rdflib import Graph
+
+        graph = Graph()
+        for triple in self._facts:
+            graph.add(triple)
+        return graph
+
+    def to_dataset(self) -> Dataset:
+        """The whole memory: its triples as a named graph; in the default graph what is known of them, with PROV-O."""
+        from rdflib import Dataset
+
+        dataset = Dataset()
+        about = dataset.default_context
+        memory = URIRef(f"urn:uuid:{uuid5(_NAMESPACE_OF_RUNS, self.question + chr(0) + self.query)}")
+        named = dataset.graph(memory)
+        question, activity = BNode("question"), BNode("answering")
+
+        def say(subject: Node, predicate: str, value: Node) -> None:
+            about.add((subject, URIRef(predicate), value))
+
+        say(memory, _RDF + "type", URIRef(WMG + "WorkingMemoryGraph"))
+        say(memory, WMG + "question", question)
+        say(memory, _PROV + "wasGeneratedBy", activity)
+        say(question, _RDF + "type", URIRef(WMG + "Question"))
+        say(question, WMG + "text", Literal(self.question))
+        say(activity, _RDF + "type", URIRef(WMG + "Answering"))
+        say(activity, _PROV + "used", question)
+        if self.query:
+            say(memory, WMG + "query", Literal(self.query))
+        names = {triple: BNode(f"f{number}") for number, triple in enumerate(self._facts)}
+        for fact in self:
+            name = names[fact.triple]
+            named.add(fact.triple)
+            say(memory, WMG + "fact", name)
+            kind = "AssertedFact" if fact.rule is None else "EntailedFact"
+            say(name, _RDF + "type", URIRef(WMG + kind))
+            for position, part in zip(("subject", "predicate", "object"), fact.triple, strict=True):
+                say(name, _RDF + position, part)
+            if fact.rule is not None:
+                say(name, WMG + "rule", Literal(fact.rule))
+            for premise in fact.premises:
+                say(name, WMG + "premise", names[premise])
+        for number, link in enumerate(self.links):
+            name = BNode(f"l{number}")
+            say(memory, WMG + "link", name)
+            say(name, _RDF + "type", URIRef(WMG + "Link"))
+            say(name, WMG + "span", Literal(link.span))
+            say(name, WMG + "target", link.iri)
+            say(name, WMG + "targetKind", Literal(link.kind))
+            say(name, WMG + "text", Literal(link.text))
+            score = f"{link.score:.6f}"
+            say(name, WMG + "score", Literal(score, datatype=URIRef("http://www.w3.org/2001/XMLSchema#decimal")))
+        for node, role in self.roles.items():
+            say(memory, WMG + {"answer": "answerNode"}.get(role, role), node)
+        return dataset
+
+    def serialize(self, format: str = "trig") -> str:
+        """The memory as text: ``trig`` or ``nquads`` hold all of it, ``turtle``, ``nt`` and ``xml`` its triples."""
+        if format in {"trig", "nquads", "json-ld"}:
+            return self.to_dataset().serialize(format=format)
+        return self.to_rdflib().serialize(format=format)
+
+    @classmethod
+    def from_dataset(cls, dataset: Dataset) -> WorkingMemoryGraph:
+        """The memory that ``to_dataset`` wrote. Raises ``ValueError`` if the dataset holds none, or several."""
+        about = dataset.default_context
+
+        def one(subject: Node, predicate: str) -> Node | None:
+            return next(about.objects(subject, URIRef(predicate)), None)
+
+        memories = list(about.subjects(_TYPE, URIRef(WMG + "WorkingMemoryGraph")))
+        if len(memories) != 1:
+            raise ValueError(f"{len(memories)} working memory graphs where one is needed")
+        root = memories[0]
+        question = one(root, WMG + "question")
+        links = []
+        for name in about.objects(root, URIRef(WMG + "link")):
+            kind, text = str(one(name, WMG + "targetKind")), str(one(name, WMG + "text"))
+            score = float(str(one(name, WMG + "score")))
+            target = URIRef(str(one(name, WMG + "target")))
+            links.append(Hit(target, score, kind, str(one(name, WMG + "span")), text))  # type: ignore[arg-type]
+        written = one(root, WMG + "query")
+        memory = cls(
+            str(one(question, WMG + "text")) if question is not None else "",
+            query=str(written) if written is not None else "",
+            links=links,
+        )
+        facts: dict[Node, Fact] = {}
+        for name in about.objects(root, URIRef(WMG + "fact")):
+            triple = tuple(one(name, _RDF + position) for position in ("subject", "predicate", "object"))
+            rule = one(name, WMG + "rule")
+            facts[name] = Fact(triple, str(rule) if rule is not None else None)  # type: ignore[arg-type]
+        for name, fact in facts.items():
+            premises = tuple(facts[premise].triple for premise in about.objects(name, URIRef(WMG + "premise")))
+            memory._facts[fact.triple] = Fact(fact.triple, fact.rule, tuple(sorted(premises, key=_order)))
+        for predicate, role in (("topic", "topic"), ("answerNode", "answer"), ("bridge", "bridge")):
+            for node in about.objects(root, URIRef(WMG + predicate)):
+                memory.roles[node] = role  # type: ignore[assignment]
+        for node in about.objects(root, URIRef(WMG + "concept")):
+            memory.roles[node] = "concept"
+        return memory
+
+
+def _order(triple: Triple) -> tuple[str, ...]:
+    return tuple(n3(part) for part in triple)

@@ -1,0 +1,481 @@
+"""The ontology of a graph: what its vocabulary says of itself, and what the data shows of it where it says nothing.
+
+Domains, ranges, disjointness and the class tree are read where they are stated (RDFS, OWL 2, schema.org). Beside them
+stands the observed schema: which classes really meet which properties, and how often.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any
+
+from kgllm.protocols import GraphStore
+from kgllm.terms import Literal, Term, Triple, URIRef, local_name, readable
+
+__all__ = ["Class", "Ontology", "Property", "Signature", "is_vocabulary", "read_ontology"]
+
+_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+_RDFS = "http://www.w3.org/2000/01/rdf-schema#"
+_OWL = "http://www.w3.org/2002/07/owl#"
+_SKOS = "http://www.w3.org/2004/02/skos/core#"
+_SCHEMA = "https://schema.org/"
+_DCTERMS = "http://purl.org/dc/terms/"
+_XSD = "http://www.w3.org/2001/XMLSchema#"
+
+RDF_TYPE = URIRef(_RDF + "type")
+RDFS_LABEL = URIRef(_RDFS + "label")
+RDFS_COMMENT = URIRef(_RDFS + "comment")
+RDFS_SUBCLASS = URIRef(_RDFS + "subClassOf")
+
+NAME_PROPERTIES = tuple(
+    URIRef(iri)
+    for iri in (
+        _SKOS + "prefLabel",
+        _RDFS + "label",
+        _SCHEMA + "name",
+        "http://schema.org/name",
+        "http://xmlns.com/foaf/0.1/name",
+        _DCTERMS + "title",
+        "http://purl.org/dc/elements/1.1/title",
+    )
+)
+ALIAS_PROPERTIES = tuple(URIRef(iri) for iri in (_SKOS + "altLabel", _SKOS + "hiddenLabel", _SCHEMA + "alternateName"))
+DESCRIPTION_PROPERTIES = tuple(
+    URIRef(iri)
+    for iri in (
+        _SKOS + "definition",
+        _DCTERMS + "description",
+        "http://purl.org/dc/elements/1.1/description",
+        _SCHEMA + "description",
+        "http://schema.org/description",
+        _RDFS + "comment",
+    )
+)
+_TEXT_PROPERTIES = frozenset(NAME_PROPERTIES + ALIAS_PROPERTIES + DESCRIPTION_PROPERTIES)
+
+_CLASS_TYPES = {_OWL + "Class", _RDFS + "Class"}
+_PROPERTY_TYPES = {
+    _OWL + "ObjectProperty",
+    _OWL + "DatatypeProperty",
+    _RDF + "Property",
+}
+_CHARACTERISTICS = {
+    _OWL + "FunctionalProperty": "functional",
+    _OWL + "InverseFunctionalProperty": "inverse_functional",
+    _OWL + "SymmetricProperty": "symmetric",
+    _OWL + "TransitiveProperty": "transitive",
+    _OWL + "AsymmetricProperty": "asymmetric",
+    _OWL + "IrreflexiveProperty": "irreflexive",
+}
+
+
+def is_vocabulary(iri: str) -> bool:
+    """Whether an IRI belongs to the languages in which ontologies are written, rather than to anybody's domain."""
+    return iri.startswith((_RDF, _RDFS, _OWL, _XSD, "http://www.w3.org/ns/shacl#"))
+
+
+@dataclass(frozen=True, slots=True)
+class Class:
+    """A class. ``parents`` are its direct superclasses and equivalents, ``instances`` counts those stated in the data."""
+
+    iri: URIRef
+    label: str
+    names: tuple[str, ...] = ()
+    description: str = ""
+    parents: tuple[URIRef, ...] = ()
+    disjoint: tuple[URIRef, ...] = ()
+    instances: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """How often a property was seen from one class to another (or to a datatype, if ``literal``); None is untyped."""
+
+    subject: URIRef | None
+    object: URIRef | None
+    literal: bool
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """A property. Each member of ``domains`` and ``ranges`` is one axiom: a set of classes of which one must hold."""
+
+    iri: URIRef
+    label: str
+    names: tuple[str, ...] = ()
+    description: str = ""
+    parents: tuple[URIRef, ...] = ()
+    inverses: tuple[URIRef, ...] = ()
+    domains: tuple[tuple[URIRef, ...], ...] = ()
+    ranges: tuple[tuple[URIRef, ...], ...] = ()
+    characteristics: frozenset[str] = frozenset()
+    signatures: tuple[Signature, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """How many triples have it; more where nodes have several classes."""
+        return sum(signature.count for signature in self.signatures)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it names or describes a node, and so is no relation that a question asks about."""
+        return self.iri in _TEXT_PROPERTIES
+
+
+class Ontology:
+    """Classes and properties by IRI, with the closures that linking, planning and checking need."""
+
+    def __init__(self, classes: Mapping[URIRef, Class], properties: Mapping[URIRef, Property]) -> None:
+        self.classes = dict(classes)
+        self.properties = dict(properties)
+        self.superclasses = cache(self._superclasses)
+        self._children: dict[URIRef, list[URIRef]] = defaultdict(list)
+        for cls in self.classes.values():
+            for parent in cls.parents:
+                self._children[parent].append(cls.iri)
+        self.subclasses = cache(self._subclasses)
+
+    def _superclasses(self, iri: URIRef) -> frozenset[URIRef]:
+        """The class and all above it."""
+        return _closure(iri, lambda c: self.classes[c].parents if c in self.classes else ())
+
+    def _subclasses(self, iri: URIRef) -> frozenset[URIRef]:
+        """The class and all below it."""
+        return _closure(iri, lambda c: self._children.get(c, ()))
+
+    def superproperties(self, iri: URIRef) -> frozenset[URIRef]:
+        """The property and all above it."""
+        return _closure(iri, lambda p: self.properties[p].parents if p in self.properties else ())
+
+    def subproperties(self, iri: URIRef) -> frozenset[URIRef]:
+        """The property and all below it."""
+        return frozenset(p for p in self.properties if iri in self.superproperties(p)) | {iri}
+
+    def are_disjoint(self, one: URIRef, other: URIRef) -> bool:
+        """Whether nothing can belong to both: stated of them or of classes above them."""
+        above = self.superclasses(other)
+        return any(
+            disjoint in above
+            for cls in self.superclasses(one)
+            if cls in self.classes
+            for disjoint in self.classes[cls].disjoint
+        )
+
+    def is_a(self, iri: URIRef, ancestor: URIRef) -> bool:
+        """Whether a class is another or below it."""
+        return ancestor in self.superclasses(iri)
+
+    def populated(self, iri: URIRef) -> list[URIRef]:
+        """The classes at or below one that have instances of their own, the class itself first."""
+        below = [c for c in self.subclasses(iri) if c in self.classes and self.classes[c].instances]
+        return sorted(below, key=lambda c: (c != iri, c))
+
+    def label(self, iri: URIRef) -> str:
+        """The label of a class or property; its local name in words for any other IRI."""
+        term = self.classes.get(iri) or self.properties.get(iri)
+        return term.label if term else readable(local_name(iri))
+
+    def relations(self) -> Iterator[Property]:
+        """The properties of the data that a question can ask about: neither names nor the vocabulary's own."""
+        return (p for p in self.properties.values() if p.signatures and not p.is_text and not is_vocabulary(p.iri))
+
+    def triples(self, iri: URIRef) -> list[Triple]:
+        """What the ontology says of one of its own terms, as triples, for the terms whose ontology is a file apart."""
+        term = self.classes.get(iri) or self.properties.get(iri)
+        if term is None:
+            return []
+        above = RDFS_SUBCLASS if isinstance(term, Class) else URIRef(_RDFS + "subPropertyOf")
+        said: list[Triple] = [(iri, RDFS_LABEL, Literal(term.label))]
+        if term.description:
+            said.append((iri, RDFS_COMMENT, Literal(term.description)))
+        said += [(iri, above, parent) for parent in term.parents]
+        if isinstance(term, Property):
+            said += [(iri, URIRef(_RDFS + "domain"), c) for axiom in term.domains if len(axiom) == 1 for c in axiom]
+            said += [(iri, URIRef(_RDFS + "range"), c) for axiom in term.ranges if len(axiom) == 1 for c in axiom]
+        return said
+
+    def to_json(self) -> str:
+        """The ontology as JSON text."""
+        return json.dumps(
+            {
+                "classes": [asdict(cls) for cls in self.classes.values()],
+                "properties": [
+                    asdict(prop) | {"characteristics": sorted(prop.characteristics)}
+                    for prop in self.properties.values()
+                ],
+            },
+            ensure_ascii=False,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Ontology:
+        """The ontology that ``to_json`` wrote."""
+        data = json.loads(text)
+        classes = [_class_from(item) for item in data["classes"]]
+        properties = [_property_from(item) for item in data["properties"]]
+        return cls({c.iri: c for c in classes}, {p.iri: p for p in properties})
+
+
+def _closure(start: URIRef, step: Any) -> frozenset[URIRef]:
+    seen = {start}
+    waiting = [start]
+    while waiting:
+        for following in step(waiting.pop()):
+            if following not in seen:
+                seen.add(following)
+                waiting.append(following)
+    return frozenset(seen)
+
+
+def _iris(items: Iterable[str]) -> tuple[URIRef, ...]:
+    return tuple(URIRef(item) for item in items)
+
+
+def _class_from(item: dict[str, Any]) -> Class:
+    return Class(
+        **item
+        | {
+            "iri": URIRef(item["iri"]),
+            "names": tuple(item["names"]),
+            "parents": _iris(item["parents"]),
+            "disjoint": _iris(item["disjoint"]),
+        }
+    )
+
+
+def _property_from(item: dict[str, Any]) -> Property:
+    signatures = tuple(
+        Signature(
+            URIRef(s["subject"]) if s["subject"] else None,
+            URIRef(s["object"]) if s["object"] else None,
+            s["literal"],
+            s["count"],
+        )
+        for s in item["signatures"]
+    )
+    return Property(
+        **item
+        | {
+            "iri": URIRef(item["iri"]),
+            "names": tuple(item["names"]),
+            "parents": _iris(item["parents"]),
+            "inverses": _iris(item["inverses"]),
+            "domains": tuple(_iris(axiom) for axiom in item["domains"]),
+            "ranges": tuple(_iris(axiom) for axiom in item["ranges"]),
+            "characteristics": frozenset(item["characteristics"]),
+            "signatures": signatures,
+        }
+    )
+
+
+_AXIOMS = (
+    _RDFS + "subClassOf",
+    _RDFS + "subPropertyOf",
+    _RDFS + "domain",
+    _RDFS + "range",
+    _SCHEMA + "domainIncludes",
+    _SCHEMA + "rangeIncludes",
+    _OWL + "equivalentClass",
+    _OWL + "equivalentProperty",
+    _OWL + "inverseOf",
+    _OWL + "disjointWith",
+)
+_SELECT_AXIOMS = "SELECT DISTINCT ?s ?p ?o WHERE {{ VALUES ?p {{ {axioms} }} ?s ?p ?o . FILTER(isIRI(?s)) }}".format(
+    axioms=" ".join(f"<{iri}>" for iri in _AXIOMS)
+)
+_SELECT_TERMS = "SELECT DISTINCT ?s ?o WHERE {{ VALUES ?o {{ {kinds} }} ?s a ?o . FILTER(isIRI(?s)) }}".format(
+    kinds=" ".join(f"<{iri}>" for iri in sorted(_CLASS_TYPES | _PROPERTY_TYPES | set(_CHARACTERISTICS)))
+)
+_SELECT_UNIONS = f"SELECT ?u ?m WHERE {{ ?u <{_OWL}unionOf>/<{_RDF}rest>*/<{_RDF}first> ?m . FILTER(isIRI(?m)) }}"
+_SELECT_DISJOINT = (
+    f"SELECT ?d ?m WHERE {{ ?d a <{_OWL}AllDisjointClasses> . "
+    f"?d <{_OWL}members>/<{_RDF}rest>*/<{_RDF}first> ?m . FILTER(isIRI(?m)) }}"
+)
+_SELECT_TEXTS = "SELECT DISTINCT ?s ?p ?o WHERE {{ VALUES ?p {{ {texts} }} VALUES ?s {{ {terms} }} "
+    "?s ?p ?o . FILTER(isLiteral(?o)) }}"
+_COUNT_CLASSES = "SELECT ?c (COUNT(DISTINCT ?s) AS ?n) WHERE { ?s a ?c . FILTER(isIRI(?c)) } GROUP BY ?c"
+_COUNT_SIGNATURES = (
+    "SELECT ?p ?sc ?kind ?literal (COUNT(*) AS ?n) WHERE { ?s ?p ?o . "
+    "OPTIONAL { ?s a ?sc . FILTER(isIRI(?sc)) } OPTIONAL { ?o a ?oc . FILTER(isIRI(?oc)) } "
+    "BIND(isLiteral(?o) AS ?literal) BIND(IF(?literal, DATATYPE(?o), ?oc) AS ?kind) "
+    f"FILTER(?p != <{_RDF}type>) }} GROUP BY ?p ?sc ?kind ?literal"
+)
+
+
+@dataclass(slots=True)
+class _Axioms:
+    """What was read, before it becomes classes and properties."""
+
+    classes: set[URIRef]
+    properties: set[URIRef]
+    characteristics: dict[URIRef, set[str]]
+    pairs: dict[str, dict[URIRef, list[Term]]]
+    unions: dict[str, list[URIRef]]
+    disjoint: dict[URIRef, set[URIRef]]
+
+    def of(self, axiom: str, iri: URIRef) -> list[URIRef]:
+        return [o for o in self.pairs[axiom].get(iri, ()) if isinstance(o, URIRef)]
+
+    def alternatives(self, axioms: Sequence[str], iri: URIRef) -> tuple[tuple[URIRef, ...], ...]:
+        """Each RDFS axiom is a condition of its own; all the schema.org ones together are one."""
+        found: list[tuple[URIRef, ...]] = []
+        for axiom in axioms:
+            sets = [
+                (o,) if isinstance(o, URIRef) else tuple(self.unions.get(str(o), ()))
+                for o in self.pairs[axiom].get(iri, ())
+            ]
+            if axiom.startswith(_SCHEMA):
+                sets = [tuple(c for members in sets for c in members)]
+            found += [members for members in sets if members]
+        return tuple(dict.fromkeys(found))
+
+
+def read_ontology(
+    stores: Sequence[GraphStore], *, languages: Sequence[str] = ("en", ""), timeout_s: float = 120
+) -> Ontology:
+    """The ontology stated in any of the stores, and the schema observed in the first, which holds the data.
+
+    Raises what the stores raise. A store that cannot count its signatures in time leaves the observed schema empty.
+    """
+    axioms = _read_axioms(stores, timeout_s)
+    data = stores[0]
+    instances = {
+        c: int(str(n)) for c, n in data.select(_COUNT_CLASSES, timeout_s=timeout_s).rows if isinstance(c, URIRef)
+    }
+    signatures: dict[URIRef, list[Signature]] = defaultdict(list)
+    for p, subject, kind, literal, n in data.select(_COUNT_SIGNATURES, timeout_s=timeout_s).rows:
+        if isinstance(p, URIRef):
+            signatures[p].append(
+                Signature(
+                    subject if isinstance(subject, URIRef) else None,
+                    kind if isinstance(kind, URIRef) else None,
+                    str(literal) == "true",
+                    int(str(n)),
+                )
+            )
+    axioms.classes |= {c for c in instances if not is_vocabulary(c)}
+    axioms.properties |= {p for p in signatures if not is_vocabulary(p)}
+    axioms.classes -= {c for c in axioms.classes if is_vocabulary(c)}
+    texts = _read_texts(stores, axioms.classes | axioms.properties, languages, timeout_s)
+    return Ontology(
+        {iri: _make_class(iri, axioms, texts, instances.get(iri, 0)) for iri in sorted(axioms.classes)},
+        {iri: _make_property(iri, axioms, texts, signatures.get(iri, [])) for iri in sorted(axioms.properties)},
+    )
+
+
+def _read_axioms(stores: Sequence[GraphStore], timeout_s: float) -> _Axioms:
+    axioms = _Axioms(
+        set(), set(), defaultdict(set), defaultdict(lambda: defaultdict(list)), defaultdict(list), defaultdict(set)
+    )
+    for number, store in enumerate(stores):
+        members: dict[str, list[URIRef]] = defaultdict(list)
+        for u, m in store.select(_SELECT_UNIONS, timeout_s=timeout_s).rows:
+            axioms.unions[f"{number}:{u}"].append(URIRef(str(m)))
+        for d, m in store.select(_SELECT_DISJOINT, timeout_s=timeout_s).rows:
+            members[str(d)].append(URIRef(str(m)))
+        for group in members.values():
+            for cls in group:
+                axioms.disjoint[cls] |= set(group) - {cls}
+        for s, p, o in store.select(_SELECT_AXIOMS, timeout_s=timeout_s).rows:
+            end: Term | None = o if isinstance(o, URIRef) else Literal(f"{number}:{o}")
+            if isinstance(s, URIRef) and end is not None and end not in axioms.pairs[str(p)][s]:
+                axioms.pairs[str(p)][s].append(end)
+        for s, kind in store.select(_SELECT_TERMS, timeout_s=timeout_s).rows:
+            if not isinstance(s, URIRef):
+                continue
+            if str(kind) in _CLASS_TYPES:
+                axioms.classes.add(s)
+            else:
+                axioms.properties.add(s)
+                if name := _CHARACTERISTICS.get(str(kind)):
+                    axioms.characteristics[s].add(name)
+    for s, others in axioms.pairs[_OWL + "disjointWith"].items():
+        for other in others:
+            if isinstance(other, URIRef):
+                axioms.disjoint[s].add(other)
+                axioms.disjoint[other].add(s)
+    for axiom, target in ((_RDFS + "subClassOf", axioms.classes), (_RDFS + "subPropertyOf", axioms.properties)):
+        target |= set(axioms.pairs[axiom])
+        target |= {o for others in axioms.pairs[axiom].values() for o in others if isinstance(o, URIRef)}
+    return axioms
+
+
+def _symmetric(axioms: _Axioms, axiom: str, iri: URIRef) -> list[URIRef]:
+    backwards = [s for s, others in axioms.pairs[axiom].items() if iri in others]
+    return list(dict.fromkeys([*axioms.of(axiom, iri), *backwards]))
+
+
+def _make_class(iri: URIRef, axioms: _Axioms, texts: _Texts, instances: int) -> Class:
+    parents = [*axioms.of(_RDFS + "subClassOf", iri), *_symmetric(axioms, _OWL + "equivalentClass", iri)]
+    label, names, description = texts.of(iri)
+    return Class(
+        iri,
+        label,
+        names,
+        description,
+        tuple(p for p in dict.fromkeys(parents) if p != iri and not is_vocabulary(p)),
+        tuple(sorted(axioms.disjoint.get(iri, ()))),
+        instances,
+    )
+
+
+def _make_property(iri: URIRef, axioms: _Axioms, texts: _Texts, signatures: list[Signature]) -> Property:
+    parents = [*axioms.of(_RDFS + "subPropertyOf", iri), *_symmetric(axioms, _OWL + "equivalentProperty", iri)]
+    label, names, description = texts.of(iri)
+    return Property(
+        iri,
+        label,
+        names,
+        description,
+        tuple(p for p in dict.fromkeys(parents) if p != iri),
+        tuple(_symmetric(axioms, _OWL + "inverseOf", iri)),
+        axioms.alternatives((_RDFS + "domain", _SCHEMA + "domainIncludes"), iri),
+        axioms.alternatives((_RDFS + "range", _SCHEMA + "rangeIncludes"), iri),
+        frozenset(axioms.characteristics.get(iri, ())),
+        tuple(sorted(signatures, key=lambda s: (-s.count, str(s.subject), str(s.object)))),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """Names and descriptions by term, best first."""
+
+    names: dict[URIRef, list[str]]
+    descriptions: dict[URIRef, str]
+
+    def of(self, iri: URIRef) -> tuple[str, tuple[str, ...], str]:
+        names = self.names.get(iri) or [readable(local_name(iri))]
+        return names[0], tuple(dict.fromkeys(names)), self.descriptions.get(iri, "")
+
+
+def _read_texts(
+    stores: Sequence[GraphStore], terms: Iterable[URIRef], languages: Sequence[str], timeout_s: float
+) -> _Texts:
+    order = [*NAME_PROPERTIES, *ALIAS_PROPERTIES, *DESCRIPTION_PROPERTIES]
+    rank = {language: place for place, language in enumerate(languages)}
+    found: dict[URIRef, list[tuple[bool, int, int, str]]] = defaultdict(list)
+    wanted = sorted(terms)
+    for store in stores:
+        for start in range(0, len(wanted), 200):
+            chunk = " ".join(f"<{iri}>" for iri in wanted[start : start + 200])
+            query = _SELECT_TEXTS.format(texts=" ".join(f"<{p}>" for p in order), terms=chunk)
+            for s, p, o in store.select(query, timeout_s=timeout_s).rows:
+                if isinstance(s, URIRef) and isinstance(o, Literal) and str(o).strip():
+                    place = order.index(URIRef(str(p)))
+                    is_description = p in DESCRIPTION_PROPERTIES
+                    is_alias = p in ALIAS_PROPERTIES
+                    language = (o.language or "").split("-")[0]
+                    key = (is_alias, rank.get(language, len(rank)), place)
+                    found[s].append((is_description, key[0] * 100 + key[1], key[2], str(o).strip()))
+    names: dict[URIRef, list[str]] = {}
+    descriptions: dict[URIRef, str] = {}
+    for iri, texts in found.items():
+        texts.sort()
+        names[iri] = [text for is_description, _, _, text in texts if not is_description]
+        descriptions[iri] = next((text for is_description, _, _, text in texts if is_description), "")
+    return _Texts(names, descriptions)
