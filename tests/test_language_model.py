@@ -71,7 +71,7 @@ class Answers(Handler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:  # noqa: N802 - http.server's name
-        reply(self, self.server.models)
+        reply(self, self.server.models, status=200 if self.server.models["data"] else 404)
 
     def do_POST(self) -> None:  # noqa: N802 - http.server's name
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -198,6 +198,21 @@ def test_the_only_model_is_found_and_of_two_one_must_be_chosen() -> None:
     match = "one has to be chosen: tiny, large"
     with serving(says(completion()), models=("tiny", "large")) as server, pytest.raises(ModelServerError, match=match):
         asks(server.base_url, model=None)
+
+
+def test_a_server_that_lists_no_models_answers_all_the_same() -> None:
+    with serving(says(completion()), models=()) as server:
+        assert asks(server.base_url)[0].value == {"node": "n1"}
+        with pytest.raises(ModelServerError, match="lists no model"):
+            asks(server.base_url, model=None)
+
+
+def test_tokens_and_their_limit_are_unknown_where_the_server_does_not_tell() -> None:
+    with serving(says({"count": 3}), owner="vllm") as server:
+        assert OpenAIServer(server.base_url, model="tiny").tokens("three tokens here") == 3
+    with serving(says({"count": 3}), owner="somebody") as server:
+        model = OpenAIServer(server.base_url, model="tiny")
+        assert (model.tokens("three tokens here"), model.max_model_len()) == (None, None)
 
 
 # What is no answer at all
