@@ -48,28 +48,28 @@ _BREAKS_OUT = frozenset("\"'\\\r\n")
 _UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
-def refuse_unless_read_only(sparql: str) -> None:
+def refuse_unless_read_only(sparql: str, *, length: int = LENGTH, tokens: int = TOKENS) -> None:
     """Return if the text is one SELECT, ASK, CONSTRUCT or DESCRIBE over the graph itself.
 
     Raises ``QueryRefusedError``, with the line and a caret under the place, for an update, ``SERVICE``, ``FROM``,
     ``LATERAL``, a code point escape that could hide one, or a query larger or deeper than parsers survive. That the
-    text parses is not said: the engine says so.
+    text parses is not said: the engine says so. ``length`` is in characters.
     """
-    if len(sparql) > LENGTH:
-        raise QueryRefusedError(f"the query is longer than {LENGTH:,} characters", try_next="ask for less in one query")
+    if len(sparql) > length:
+        raise QueryRefusedError(f"the query is longer than {length:,} characters", try_next="ask for less in one query")
     if unseen := _UNSEEN.search(sparql):
         raise _refused(sparql, unseen.start(), "a control character")
     form = ""
-    tokens = nesting = steps = place = 0
+    seen = nesting = steps = place = 0
     while place < len(sparql):
         token = _TOKEN.match(sparql, place)
         if token is None:
             raise _refused(sparql, place, "this is not SPARQL from here on")
         kind, text = str(token.lastgroup), token.group()
         if kind != "space":
-            tokens += 1
-        if tokens > TOKENS:
-            raise _refused(sparql, place, f"the query has more than {TOKENS:,} tokens")
+            seen += 1
+        if seen > tokens:
+            raise _refused(sparql, place, f"the query has more than {tokens:,} tokens")
         if kind == "string":
             _check_escapes(sparql, token.start(), text)
         elif kind == "word":

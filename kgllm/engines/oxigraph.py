@@ -212,7 +212,7 @@ def _nquads(graph: rdflib.Graph) -> bytes:
 
 
 def _quads(graph: rdflib.Graph) -> Iterator[ox.Quad]:
-    rows: Iterable[Any]
+    rows: Iterable[tuple[Any, ...]]
     if isinstance(graph, rdflib.Dataset):
         rows = graph.quads((None, None, None, None))
     else:

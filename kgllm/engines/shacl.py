@@ -1,0 +1,84 @@
+"""SHACL, checked by pySHACL in a worker: a pattern or a query in a shape can run for ever."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kgllm.engines.worker import MEMORY_BYTES, Worker
+from kgllm.errors import DeadlineError
+from kgllm.terms import Term, parse_term
+
+__all__ = ["Shapes", "ShapesReport", "ShapesResult"]
+
+_READ_TIMEOUT_S = 300.0
+_FILE_BYTES = 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class ShapesResult:
+    """One ``sh:ValidationResult``. ``path`` is an IRI, or a literal that writes a longer path as SPARQL does."""
+
+    focus: Term
+    path: Term | None
+    value: Term | None
+    component: Term
+    severity: Term
+    message: str
+    source_shape: Term | None  # the nearest that has an IRI
+
+
+@dataclass(frozen=True, slots=True)
+class ShapesReport:
+    """Whether the data conforms; ``None`` if it was not checked in time, which is not to be taken for conforming."""
+
+    conforms: bool | None
+    results: list[ShapesResult]
+
+
+class Shapes:
+    """Shapes kept warm in a worker, to check data against.
+
+    ``ontology`` (N-Triples) tells which class is under which. Raises ``RdfSyntaxError`` for a broken file,
+    ``InputError`` for shapes that SHACL does not allow or whose ``sh:sparql`` would do more than read the data; pySHACL
+    looks into some shapes only when a node is checked, so ``validate`` may raise it too.
+    """
+
+    def __init__(self, files: Sequence[Path], *, ontology: bytes = b"", memory_bytes: int = MEMORY_BYTES) -> None:
+        self._worker = Worker("kgllm.engines.shacl_jobs", memory_bytes=memory_bytes)
+        header = {"files": [str(file) for file in files], "file_bytes": _FILE_BYTES}
+        try:
+            self._worker.open("shapes", header, body=ontology, timeout_s=_READ_TIMEOUT_S, what="reading the shapes")
+        except BaseException:
+            self._worker.close()
+            raise
+
+    def validate(self, data: bytes, *, timeout_s: float) -> ShapesReport:
+        """Check a data graph, N-Triples, against the shapes."""
+        try:
+            reply = self._worker.call("validate", body=data, timeout_s=timeout_s, what="the check against the shapes")
+        except DeadlineError:
+            return ShapesReport(None, [])
+        results = [
+            ShapesResult(
+                focus=parse_term(result["focus"]),
+                path=_term(result["path"]),
+                value=_term(result["value"]),
+                component=parse_term(result["component"]),
+                severity=parse_term(result["severity"]),
+                message=result["message"],
+                source_shape=_term(result["source_shape"]),
+            )
+            for result in json.loads(reply.body)
+        ]
+        return ShapesReport(reply.header["conforms"], results)
+
+    def close(self) -> None:
+        """End the worker. Closing twice is harmless."""
+        self._worker.close()
+
+
+def _term(text: str | None) -> Term | None:
+    return None if text is None else parse_term(text)
