@@ -108,6 +108,8 @@ def embed_in_batches(
         window = [_tidy(text) for text in texts[start : start + _WINDOW]]
         lengths = np.array([len(encoding) for encoding in tokenizer.encode_batch(window, add_special_tokens=False)])
         done += int(np.count_nonzero(lengths == 0))
+        if progress is not None:
+            progress("embed", done, len(texts))
         for rows in _batches(lengths, special=special, tokens_per_batch=tokens_per_batch):
             batch = [window[row] for row in rows]
             vectors[start + rows] = _unit(encode(batch), texts=batch)

@@ -116,7 +116,7 @@ def _folder_of(model: str) -> Path:
         return Path(
             snapshot_download(
                 model if "/" in model else f"sentence-transformers/{model}",
-                allow_patterns=["*.json", "*.safetensors", "*.txt"],  # no pickles, no code
+                allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model"],  # no pickles, no code
             )
         )
     except Exception as error:  # its own errors, httpx's, OSError and ValueError for a name that is none

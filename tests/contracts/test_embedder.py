@@ -72,7 +72,7 @@ def test_progress_ends_at_the_whole(embedder: Embedder) -> None:
     texts = ["", *(f"label number {n}" for n in range(300))]
     embedder.embed(texts, progress=lambda stage, done, total: told.append((stage, done, total)))
     assert told[-1] == ("embed", 301, 301)
-    assert len(told) > 1
+    assert len(told) > 2
     assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -109,6 +110,14 @@ def test_a_question_of_another_dimension_is_a_mismatch(build: Build) -> None:
 def test_a_question_that_is_not_finite_is_refused(build: Build) -> None:
     with pytest.raises(ValueError, match="not finite"):
         build(unit_vectors(5)).search(np.full((1, 16), np.nan, np.float32), k=1)
+
+
+def test_threads_share_an_index(build: Build) -> None:
+    vectors = unit_vectors(1_000)
+    index = build(vectors)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda row: int(index.search(vectors[[row]], k=1)[1][0, 0]), range(200)))
+    assert found == list(range(200))
 
 
 def test_only_hnsw_leaves_links_and_without_the_vectors() -> None:
