@@ -20,7 +20,7 @@ from kgllm.engines.rdf_files import load_file
 from kgllm.engines.worker_main import serve
 from kgllm.errors import DamagedIndexError, InputError, QueryRefusedError
 
-RESULT_BYTES = 2**30
+_RESULT_BYTES = 2**30
 
 
 class _Enough(Exception):  # noqa: N818 - not an error: the writer has all the lines it wants
@@ -44,7 +44,7 @@ class _Lines(io.RawIOBase):
         self.count += chunk.count(b"\n")
         if self.limit is not None and self.count > self.limit:
             raise _Enough
-        if len(self.data) > RESULT_BYTES:
+        if len(self.data) > _RESULT_BYTES:
             raise InputError("the result is larger than a GiB", try_next="ask for less: add a LIMIT")
         return len(chunk)
 

@@ -24,6 +24,7 @@ _DENIED = frozenset(
 _LETTER = r"[A-Za-z\u00C0-\u00D6\u00D8-\u00F6\u00F8-\u02FF\u0370-\u037D\u037F-\u1FFF\u200C\u200D\u2070-\u218F\u2C00-\u2FEF\u3001-\uD7FF\uF900-\uFDCF\uFDF0-\uFFFD\U00010000-\U000EFFFF]"  # noqa: E501
 _IN_NAME = rf"(?:{_LETTER}|[_0-9\-\u00B7\u0300-\u036F\u203F\u2040])"
 _ESCAPED = r"%[0-9A-Fa-f]{2}|\\[_~.\-!$&'()*+,;=/?\#@%]"
+# "<" is not tokenised with "#" and ">" behind it: a comparison and a comment here, an IRI to a lax engine.
 _TOKEN = re.compile(
     rf"""(?P<space>[ \t\r\n]+|\#[^\r\n]*)
     |(?P<iri><[^<>"{{}}|^`\\\x00-\x20]*>)
@@ -40,7 +41,7 @@ _TOKEN = re.compile(
     |(?P<close>[)}}\]])
     |(?P<step>/|\^(?!\^)|\|(?!\|))
     |(?P<stop>[.;,])
-    |(?P<operator>\|\||&&|\^\^|<=|>=|!=|[=<>!+\-*?])""",
+    |(?P<operator>\|\||&&|\^\^|<=|>=|!=|<(?![^<>\r\n]*\#[^<>\r\n]*>)|[=>!+\-*?])""",
     re.VERBOSE | re.DOTALL,
 )
 _CODE_POINT = re.compile(r"\\(?:u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8})")

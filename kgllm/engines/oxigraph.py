@@ -12,6 +12,7 @@ from typing import Any
 
 import pyoxigraph as ox
 import rdflib
+from rdflib.graph import DATASET_DEFAULT_GRAPH_ID
 
 from kgllm.engines.results import rows_of_tsv, triples_of_ntriples
 from kgllm.engines.worker import MEMORY_BYTES, Worker
@@ -214,7 +215,7 @@ def _nquads(graph: rdflib.Graph) -> bytes:
 def _quads(graph: rdflib.Graph) -> Iterator[ox.Quad]:
     rows: Iterable[tuple[Any, ...]]
     if isinstance(graph, rdflib.Dataset):
-        rows = graph.quads((None, None, None, None))
+        rows = ((*row[:3], None if row[3] == DATASET_DEFAULT_GRAPH_ID else row[3]) for row in graph.quads())
     else:
         rows = ((subject, predicate, value, None) for subject, predicate, value in graph)
     terms: dict[Any, Any] = {None: None}

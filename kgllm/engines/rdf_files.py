@@ -45,9 +45,11 @@ def load_file(store: ox.Store, file: Path, *, bulk: bool, limit_bytes: int) -> d
             return {}
         with _opened(file, limit_bytes) as stream:
             parser = ox.parse(stream, format=rdf_format, base_iri=BASE_IRI)
-            for _ in itertools.islice(parser, _HEAD):
-                pass
-            return {prefix: namespace for prefix, namespace in parser.prefixes.items() if namespace != BASE_IRI}
+            prefixes: dict[str, str] = {}
+            for number, _ in enumerate(itertools.islice(parser, _HEAD)):
+                if number == 0:  # RDF/XML forgets them where the root element ends
+                    prefixes = dict(parser.prefixes)
+            return {**parser.prefixes, **prefixes}
 
 
 @contextmanager

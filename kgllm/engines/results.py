@@ -48,15 +48,19 @@ def triples_of_ntriples(data: bytes) -> list[Triple]:
 def rows_of_json(data: bytes, *, limit: int | None = None) -> Rows:
     """The rows of SPARQL JSON from anywhere, checked. Raises ``ValueError`` for anything else."""
     result = ox.parse_query_results(data, format=ox.QueryResultsFormat.JSON)
-    if not isinstance(result, ox.QuerySolutions):
-        raise ValueError("not the result of a SELECT")
     rows: list[tuple[Term | None, ...]] = []
     terms: dict[object, Term | None] = {None: None}
-    for solution in result:
-        if limit is not None and len(rows) == limit:
-            return Rows(_names(result), rows, complete=False)
-        rows.append(tuple([terms[term] if term in terms else _foreign(term, terms) for term in solution]))
-    return Rows(_names(result), rows)
+    try:
+        if not isinstance(result, ox.QuerySolutions):
+            raise ValueError("not the result of a SELECT")
+        names = tuple(variable.value for variable in result.variables)
+        for solution in result:
+            if limit is not None and len(rows) == limit:
+                return Rows(names, rows, complete=False)
+            rows.append(tuple([terms[term] if term in terms else _foreign(term, terms) for term in solution]))
+    finally:
+        del result  # it must die in this thread, and a traceback would keep it
+    return Rows(names, rows)
 
 
 def triples_of(triples: Iterable[ox.Quad | ox.Triple]) -> list[Triple]:
@@ -67,10 +71,6 @@ def triples_of(triples: Iterable[ox.Quad | ox.Triple]) -> list[Triple]:
         for t in triples
     )
     return list(dict.fromkeys(found))  # type: ignore[arg-type]
-
-
-def _names(result: ox.QuerySolutions) -> tuple[str, ...]:
-    return tuple(variable.value for variable in result.variables)
 
 
 def _term(cell: str, terms: dict[str, Term | None]) -> Term:

@@ -17,7 +17,8 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -89,7 +90,10 @@ class Worker:
     def close(self) -> None:
         """End the child, at once. Closing twice is harmless."""
         self._closed = True
-        self._finalizer()
+        for child in list(self._children):
+            child.process.kill()  # another thread's call is in it and holds the lock: this ends both
+        with self._lock:
+            self._finalizer()
 
     def _open_again(self, opening: _Opening) -> float:
         """Do again what ``open`` did; give the seconds it took, which are not the waiting job's."""
@@ -107,8 +111,22 @@ class Worker:
             )
         return time.monotonic() - begin
 
-    def _locked(self, timeout_s: float, what: str) -> _Locked:
-        return _Locked(self, timeout_s, what)
+    @contextmanager
+    def _locked(self, timeout_s: float, what: str) -> Iterator[float]:
+        """One call at a time; gives the deadline of this one, which has waited for the others within it."""
+        deadline = time.monotonic() + timeout_s
+        if not self._lock.acquire(timeout=min(timeout_s, threading.TIMEOUT_MAX)):
+            raise DeadlineError(
+                f"{what} did not begin within {timeout_s:g} s",
+                why="another one was running all that time",
+                try_next="try again, or allow it more time",
+            )
+        try:
+            if self._closed:
+                raise WorkerError(f"{what} came after the store was closed", try_next="open it again")
+            yield deadline
+        finally:
+            self._lock.release()
 
     def _exchange(
         self, job: str, header: Mapping[str, Any], body: bytes, deadline: float, *, timeout_s: float, what: str
@@ -140,29 +158,6 @@ class Worker:
         if "error" in answer:
             raise _error(answer["error"], what)
         return Reply(answer, data)
-
-
-class _Locked:
-    """The lock round a call, waited for until the deadline that it gives."""
-
-    def __init__(self, worker: Worker, timeout_s: float, what: str) -> None:
-        self._worker, self._timeout_s, self._what = worker, timeout_s, what
-
-    def __enter__(self) -> float:
-        deadline = time.monotonic() + self._timeout_s
-        if not self._worker._lock.acquire(timeout=min(self._timeout_s, threading.TIMEOUT_MAX)):
-            raise DeadlineError(
-                f"{self._what} did not begin within {self._timeout_s:g} s",
-                why="another one was running all that time",
-                try_next="try again, or allow it more time",
-            )
-        if self._worker._closed:
-            self._worker._lock.release()
-            raise WorkerError(f"{self._what} came after the store was closed", try_next="open it again")
-        return deadline
-
-    def __exit__(self, *_: object) -> None:
-        self._worker._lock.release()
 
 
 class _Child:
