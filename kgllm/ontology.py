@@ -80,7 +80,7 @@ def is_vocabulary(iri: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Class:
-    """A class. ``parents`` are its direct superclasses and equivalents, ``instances`` counts those stated in the data."""
+    """A class. ``parents`` are its direct superclasses and equivalents; ``instances`` is a count of stated ones."""
 
     iri: URIRef
     label: str
@@ -296,8 +296,10 @@ _SELECT_DISJOINT = (
     f"SELECT ?d ?m WHERE {{ ?d a <{_OWL}AllDisjointClasses> . "
     f"?d <{_OWL}members>/<{_RDF}rest>*/<{_RDF}first> ?m . FILTER(isIRI(?m)) }}"
 )
-_SELECT_TEXTS = "SELECT DISTINCT ?s ?p ?o WHERE {{ VALUES ?p {{ {texts} }} VALUES ?s {{ {terms} }} "
+_SELECT_TEXTS = (
+    "SELECT DISTINCT ?s ?p ?o WHERE {{ VALUES ?p {{ {texts} }} VALUES ?s {{ {terms} }} "
     "?s ?p ?o . FILTER(isLiteral(?o)) }}"
+)
 _COUNT_CLASSES = "SELECT ?c (COUNT(DISTINCT ?s) AS ?n) WHERE { ?s a ?c . FILTER(isIRI(?c)) } GROUP BY ?c"
 _COUNT_SIGNATURES = (
     "SELECT ?p ?sc ?kind ?literal (COUNT(*) AS ?n) WHERE { ?s ?p ?o . "

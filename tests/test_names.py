@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgllm.engines.names import NameIndex, NameRow, normalise, question_forms
+from kgllm.names import NameIndex, NameRow, normalise, question_forms
 from kgllm.errors import BackendError, DamagedIndexError
 
 FILMS = [

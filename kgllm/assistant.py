@@ -1,0 +1,171 @@
+"""The assistant: the five verbs in one line, from a question to its answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from kgllm.answer import Answer, abstain, compose
+from kgllm.errors import DeadlineError, QuestionError
+from kgllm.index import Index
+from kgllm.link import Links, link
+from kgllm.plan import Plan, Planning
+from kgllm.plan_embedded import EmbeddedPlanner
+from kgllm.protocols import Hit, LanguageModel
+from kgllm.recall import Recalled, recall
+from kgllm.similarity import Vocabulary
+from kgllm.validate import validate_memory, validate_query
+from kgllm.workspace import Workspace
+
+__all__ = ["Assistant"]
+
+LONGEST_QUESTION = 4_000  # characters
+_NEAREST = 5
+
+
+class Assistant:
+    """Answers questions over one graph. Made by ``kgllm.open``; ``close`` it, or use it in a ``with`` statement."""
+
+    def __init__(self, workspace: Workspace, *, model: LanguageModel | None = None, strict: bool = False) -> None:
+        self.workspace = workspace
+        self.model = model
+        self.strict = strict
+
+    def __enter__(self) -> Assistant:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the worker processes and close the files."""
+        self.workspace.close()
+
+    @property
+    def index(self) -> Index:
+        """The index; built at the first use if the graph is small."""
+        return self.workspace.index
+
+    def ask(self, question: str) -> Answer:
+        """Answer one question. Raises ``QuestionError`` for one that is empty or endless."""
+        return self.ask_many([question])[0]
+
+    def ask_many(self, questions: Sequence[str]) -> list[Answer]:
+        """Answer questions, in their order. Raises ``QuestionError`` before any is answered."""
+        for question in questions:
+            _check(question)
+        return [self._ask(question) for question in questions]
+
+    def search(self, text: str, *, k: int = 10) -> list[Hit]:
+        """Nodes, classes and properties by meaning and by name, best first."""
+        _check(text)
+        return self.index.search(text, k=k)
+
+    @cached_property
+    def _embedded(self) -> EmbeddedPlanner:
+        return EmbeddedPlanner(Vocabulary(self.index))
+
+    def _ask(self, question: str) -> Answer:
+        clock = _Clock()
+        with clock.stage("total"):
+            with clock.stage("link"):
+                links = link(question, index=self.index)
+            planning = self._start(links, clock)
+            answer = self._run(links, planning, clock)
+        planner = "embedded" if self.model is None else "model"
+        return replace(
+            answer,
+            planner=planner,
+            model=self.model.name if self.model else None,
+            rounds=max(1, planning.rounds),
+            usage=answer.usage + planning.usage,
+            timings_ms=clock.milliseconds(),
+        )
+
+    def _start(self, links: Links, clock: _Clock) -> Planning:
+        with clock.stage("plan"):
+            if self.model is None:
+                return self._embedded.start(links)
+            from kgllm.plan_model import ModelPlanning
+
+            return ModelPlanning(links, self._embedded, self.model)
+
+    def _run(self, links: Links, planning: Planning, clock: _Clock) -> Answer:
+        """Plan, recall, validate, until a plan holds; answer from it, or abstain with what was looked for."""
+        observed: str | None = None
+        tried: Plan | None = None
+        while True:
+            with clock.stage("plan"):
+                plan = planning.propose(observed)
+            if plan is None:
+                break
+            tried = tried or plan
+            with clock.stage("validate"):
+                faults = validate_query(plan.query, self.index.ontology)
+            if faults:
+                observed = "; ".join(fault.message for fault in faults)
+                continue
+            try:
+                with clock.stage("recall"):
+                    recalled = recall(
+                        plan.query,
+                        question=links.question,
+                        links=[*links.hits(), *plan.concepts],
+                        index=self.index,
+                        timeout_s=self.workspace.timeout_s,
+                    )
+            except DeadlineError as error:
+                observed = error.what
+                continue
+            if recalled.is_empty:
+                observed = "the graph has nothing that fits this pattern"
+                continue
+            return self._answer(plan, recalled, clock)
+        with clock.stage("answer"):
+            nearest = self.index.search(links.question, k=_NEAREST)
+            return abstain(links, tried, nearest, self.index, observed)
+
+    def _answer(self, plan: Plan, recalled: Recalled, clock: _Clock) -> Answer:
+        with clock.stage("validate"):
+            violations = validate_memory(
+                recalled.memory, self.index, shapes=self.workspace.shapes, timeout_s=self.workspace.timeout_s
+            )
+        with clock.stage("answer"):
+            if self.model is not None and not self.strict:
+                from kgllm.answer_model import word
+
+                return word(plan, recalled, violations, self.index, self.model)
+            return compose(plan, recalled, violations, self.index)
+
+
+def _check(question: str) -> None:
+    if not question.strip():
+        raise QuestionError("the question is empty", try_next='ask something: kgllm ask "Who …?"')
+    if len(question) > LONGEST_QUESTION:
+        raise QuestionError(
+            f"the question has {len(question):,} characters",
+            why=f"a question of more than {LONGEST_QUESTION:,} is a text, and would be read in part only",
+            try_next="ask a shorter question",
+        )
+
+
+@dataclass(slots=True)
+class _Clock:
+    """Time spent in each stage."""
+
+    spent_s: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.spent_s[name] = self.spent_s.get(name, 0.0) + time.perf_counter() - started
+
+    def milliseconds(self) -> Mapping[str, float]:
+        stages = ("link", "plan", "recall", "validate", "answer", "total")
+        return {stage: self.spent_s.get(stage, 0.0) * 1000 for stage in stages}

@@ -1,0 +1,386 @@
+"""Evaluate: ask questions whose answers are known, and measure how right, how quick and how honest the answers are."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import re
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any, Protocol, TextIO, TypeAlias
+
+from kgllm.answer import Answer
+from kgllm.errors import InputError, SourceNotFoundError
+from kgllm.ontology import is_vocabulary
+from kgllm.protocols import GraphStore, Progress
+from kgllm.terms import Literal, Term, URIRef, clean, n3, parse_term
+from kgllm.workspace import Workspace
+
+__all__ = ["Answering", "Gold", "Question", "Scores", "evaluate", "read_questions", "score"]
+
+_XSD = "http://www.w3.org/2001/XMLSchema#"
+_INEXACT = {_XSD + "double", _XSD + "float", _XSD + "decimal"}
+_NUMERIC = _INEXACT | {
+    _XSD + name
+    for name in [
+        "integer",
+        "int",
+        "long",
+        "short",
+        "byte",
+        "nonNegativeInteger",
+        "positiveInteger",
+        "nonPositiveInteger",
+        "negativeInteger",
+        "unsignedLong",
+        "unsignedInt",
+        "unsignedShort",
+        "unsignedByte",
+    ]
+}
+_CHUNK = 500
+
+
+class Answering(Protocol):
+    """What is measured: an ``Assistant``, or anything else that answers over a graph."""
+
+    workspace: Workspace
+
+    @property
+    def index(self) -> object:
+        """What has to be ready before the first question is timed."""
+
+    def ask(self, question: str) -> Answer:
+        """Answer one question."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gold:
+    """The right answer: the terms of all its columns. With ``any_of`` one of them is enough."""
+
+    terms: tuple[Term, ...]
+    columns: int = 1
+    any_of: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A line of a question file."""
+
+    id: str | int
+    text: str
+    gold: Gold
+    kind: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What one answer is worth, each in [0, 1]; ``abstained`` and ``wrong`` are 0 or 1."""
+
+    hit_at_1: float
+    precision: float
+    recall: float
+    f1: float
+    exact: float
+    abstained: float
+    wrong: float
+
+
+def evaluate(
+    assistant: Answering,
+    questions: Path,
+    *,
+    out: Path | None = None,
+    limit: int | None = None,
+    kind: str | None = None,
+    progress: Progress = lambda stage, done, total: None,
+) -> dict[str, Any]:
+    """Ask the questions of a JSON Lines file one by one, and return the summary that ``kgllm eval --json`` prints.
+
+    ``limit`` and ``kind`` restrict the questions. Each prediction (the JSON of the answer, with the question's ``id``)
+    is in ``out`` before the next question is asked. A question that ends in an error counts as wrong; its prediction
+    has an ``error``, and the summary counts them in ``errors``. Raises ``InputError`` for a broken line.
+    """
+    asked = _chosen(read_questions(questions), questions, limit, kind)
+    assistant.index  # noqa: B018  # a fault here is one of the run; and no question pays for the opening
+    scores: list[Scores] = []
+    latencies_ms: list[float] = []
+    tokens = unsupported = errors = 0
+    iris: set[URIRef] = set()
+    with _writing(out) as predictions:
+        for number, question in enumerate(asked):
+            progress("ask", number, len(asked))
+            asking = _ask(assistant, question)
+            latencies_ms.append(asking.milliseconds)
+            scores.append(asking.scores)
+            errors += asking.answer is None
+            if asking.answer is not None:
+                usage = asking.answer.usage
+                tokens += usage.prompt_tokens + usage.completion_tokens
+                unsupported += sum(claim.verdict in {"unsupported", "contradicted"} for claim in asking.answer.claims)
+                iris |= _iris_of(asking.answer)
+            if predictions is not None:
+                predictions.write(json.dumps(asking.prediction, ensure_ascii=False) + "\n")
+        progress("ask", len(asked), len(asked))
+    by_kind: dict[str, list[Scores]] = defaultdict(list)
+    for question, scored in zip(asked, scores, strict=True):
+        if question.kind is not None:
+            by_kind[question.kind].append(scored)
+    return {
+        "n": len(asked),
+        "overall": _averages(scores),
+        "by_kind": {name: _averages(by_kind[name]) for name in sorted(by_kind)},
+        "latency_ms": {"p50": _percentile(latencies_ms, 50), "p95": _percentile(latencies_ms, 95)},
+        "tokens_per_question": round(tokens / len(asked), 4),
+        "invented_iris": len(_invented(iris, assistant.workspace)),
+        "unsupported_claims": unsupported,
+        "errors": errors,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """What came of asking one question; no ``answer`` if it ended in an error."""
+
+    answer: Answer | None
+    scores: Scores
+    prediction: dict[str, Any]
+    milliseconds: float
+
+
+def _ask(assistant: Answering, question: Question) -> _Asking:
+    started = time.perf_counter()
+    try:
+        answer = assistant.ask(question.text)
+        milliseconds = (time.perf_counter() - started) * 1000
+        return _Asking(answer, score(answer, question.gold), {"id": question.id, **answer.to_json()}, milliseconds)
+    except Exception as error:  # whatever one question brings about, the run must not be lost
+        milliseconds = (time.perf_counter() - started) * 1000
+        message = clean(f"{type(error).__name__}: {error}", cap=1000)
+        failed: dict[str, Any] = {"id": question.id, "question": question.text, "abstained": False, "error": message}
+        return _Asking(None, Scores(0, 0, 0, 0, 0, 0, 1), failed, milliseconds)
+
+
+def score(answer: Answer, gold: Gold) -> Scores:
+    """Compare an answer with gold, as sets.
+
+    If the gold has several columns, and so has the answer, the values of all columns are compared, else the answer's
+    ``results``. Numbers and booleans compare by value, everything else by its lexical form: ``"a"@en`` equals ``"a"``;
+    a plain string equals a number that it writes. Empty gold is met by abstaining alone. Where ``any_of`` the gold is
+    enough, one right result makes the recall 1.
+    """
+    if answer.abstained:
+        met = float(not gold.terms)
+        return Scores(met, met, met, met, met, 1, 0)
+    results = answer.results
+    if gold.columns > 1 and len(answer.rows.vars) > 1:
+        results = [term for row in answer.rows.rows for term in row if term is not None]
+    given, right = _Terms(results), _Terms(gold.terms)
+    matched = sum(right.have(term) for term in given.terms.values())
+    found = sum(given.have(term) for term in right.terms.values())
+    precision = matched / len(given.terms) if given.terms else 0.0
+    recall = found / len(right.terms) if right.terms else 0.0
+    if gold.any_of and found:
+        recall = 1.0
+    f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    hit = float(bool(results) and right.have(results[0]))
+    return Scores(hit, precision, recall, f1, float(precision == recall == 1), 0, float(f1 == 0))
+
+
+_Value: TypeAlias = tuple[str, int | float | str | bool]
+
+
+class _Terms:
+    """A set of terms in which an equal one can be found."""
+
+    def __init__(self, terms: Iterable[Term]) -> None:
+        self.terms: dict[_Value, Term] = {}
+        for term in terms:
+            self.terms.setdefault(_key(term), term)
+        self._written = {value for term in self.terms.values() if (value := _number_in_text(term))}
+
+    def have(self, term: Term) -> bool:
+        """Whether a term, or one that is the same, is among them."""
+        key = _key(term)
+        return key in self.terms or key in self._written or _number_in_text(term) in self.terms
+
+
+def _key(term: Term) -> _Value:
+    if not isinstance(term, Literal):
+        return ("iri" if isinstance(term, URIRef) else "blank node", str(term))
+    datatype = str(term.datatype)
+    if datatype in _NUMERIC and (number := _number(str(term), inexact=datatype in _INEXACT)) is not None:
+        return ("number", number)
+    if datatype == _XSD + "boolean" and str(term) in {"true", "false", "1", "0"}:
+        return ("boolean", str(term) in {"true", "1"})
+    return ("text", str(term))
+
+
+def _number_in_text(term: Term) -> _Value | None:
+    """The number or boolean that a plain string writes, so that it can meet a typed one."""
+    if not isinstance(term, Literal) or term.language or term.datatype not in (None, URIRef(_XSD + "string")):
+        return None
+    if term in {Literal("true"), Literal("false")}:
+        return ("boolean", str(term) == "true")
+    number = _number(str(term), inexact="." in term or "e" in term.lower())
+    return None if number is None else ("number", number)
+
+
+_DECIMAL = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?\s*")
+
+
+def _number(text: str, *, inexact: bool) -> int | float | None:
+    """A number to compare by; of an inexact type its first twelve digits, since engines divide to different lengths."""
+    if not _DECIMAL.fullmatch(text):
+        return None
+    try:
+        value = Decimal(text.strip())
+        if inexact:
+            value = Decimal(f"{value:.11e}")
+    except InvalidOperation:
+        return None
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+def read_questions(file: Path) -> list[Question]:
+    """The questions of a JSON Lines file, which may be compressed with gzip.
+
+    A line has a ``question``, perhaps ``id``, ``kind`` and ``"match": "any"``, and gold: N-Triples terms in
+    ``answer_nt``, else ``rows`` of these or of plain text, else ``answers``, IRIs or plain text.
+
+    Raises ``InputError`` with the number of the first line that is none of this, ``SourceNotFoundError`` without a file.
+    """
+    opener = gzip.open if file.suffix == ".gz" else open
+    try:
+        with opener(file, "rt", encoding="utf-8") as lines:
+            return [_question(line, file, number) for number, line in enumerate(lines, start=1) if line.strip()]
+    except FileNotFoundError:
+        raise SourceNotFoundError(f"there is no file {file}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} cannot be read", why=str(error)) from None
+
+
+def _question(line: str, file: Path, number: int) -> Question:
+    try:
+        item = json.loads(line)
+        if not isinstance(item, dict):
+            raise ValueError("the line is not a JSON object")
+        if not isinstance(text := item.get("question"), str):
+            raise ValueError("there is no question")
+        kind = item.get("kind")
+        return Question(item.get("id", number), text, _gold(item), None if kind is None else str(kind))
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"{file}:{number}: {clean(str(error))}",
+            why="each line is a JSON object with a question and its gold",
+            try_next='{"id": 1, "question": "…", "answer_nt": ["<http://…>"]}',
+        ) from None
+
+
+def _gold(item: dict[str, Any]) -> Gold:
+    nt, rows, answers = (item.get(key) for key in ("answer_nt", "rows", "answers"))
+    given = next((cells for cells in (nt, rows, answers) if cells is not None), None)
+    if not isinstance(given, list):
+        raise ValueError("there is no gold: answer_nt, rows or answers, each a list")
+    columns = 1
+    if isinstance(rows, list):
+        if not all(isinstance(row, list) for row in rows):
+            raise ValueError("rows are lists of terms")
+        columns = max((len(row) for row in rows), default=1)
+    if given is nt:
+        if not all(isinstance(cell, str) for cell in nt):
+            raise ValueError("answer_nt is a list of N-Triples terms")
+        terms = [parse_term(cell) for cell in nt]
+    else:
+        cells = [cell for row in rows for cell in row] if given is rows else given
+        terms = [_term(cell) for cell in cells if cell is not None]
+    return Gold(tuple(terms), columns, item.get("match") == "any")
+
+
+def _term(cell: Any) -> Term:
+    """The term of an N-Triples text, of a bare IRI, or of a plain value."""
+    if not isinstance(cell, str):
+        return Literal(json.dumps(cell))
+    try:
+        return parse_term(cell)
+    except ValueError:
+        return URIRef(cell) if re.fullmatch(r"(https?://|urn:)\S+", cell) else Literal(cell)
+
+
+def _chosen(questions: list[Question], file: Path, limit: int | None, kind: str | None) -> list[Question]:
+    chosen = [question for question in questions if kind is None or question.kind == kind][:limit]
+    if not chosen:
+        kinds = ", ".join(sorted({question.kind for question in questions if question.kind}))
+        raise InputError(
+            f"there is no question{f' of the kind {kind}' if kind else ''} in {file}",
+            try_next=f"the kinds there are: {clean(kinds)}" if kinds else "",
+        )
+    return chosen
+
+
+@contextmanager
+def _writing(out: Path | None) -> Iterator[TextIO | None]:
+    if out is None:
+        yield None
+        return
+    try:
+        # Line by line, so that a crash loses nothing.
+        file = out.open("w", encoding="utf-8", buffering=1)
+    except OSError as error:
+        raise InputError(f"{out} cannot be written", why=str(error)) from None
+    with file:
+        yield file
+
+
+def _averages(scores: Sequence[Scores]) -> dict[str, float]:
+    names = ("hits@1", "precision", "recall", "f1", "exact", "abstained", "wrong")
+    columns = zip(*map(astuple, scores), strict=True)
+    return {"n": len(scores)} | {
+        name: round(statistics.fmean(column), 4) for name, column in zip(names, columns, strict=True)
+    }
+
+
+def _percentile(values: Sequence[float], percent: int) -> float:
+    """The nearest-rank percentile: a value that was really measured."""
+    ordered = sorted(values)
+    return round(ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)], 4)
+
+
+def _iris_of(answer: Answer) -> set[URIRef]:
+    """The IRIs of the rows, of the claims' evidence and of the query, without those of the W3C's vocabularies."""
+    terms: list[Any] = [term for row in answer.rows.rows for term in row]
+    terms += [term for claim in answer.claims for triple in claim.evidence for term in triple]
+    if answer.query is not None:
+        terms += answer.query.iris()
+    return {term for term in terms if isinstance(term, URIRef) and not is_vocabulary(term)}
+
+
+def _invented(iris: set[URIRef], workspace: Workspace) -> set[URIRef]:
+    """The IRIs that occur neither in the graph nor in its ontology."""
+    ontology = workspace.ontology
+    doubtful = sorted(iris - set(ontology.classes) - set(ontology.properties))
+    known: set[URIRef] = set()
+    for start in range(0, len(doubtful), _CHUNK):
+        known |= _occurring(doubtful[start : start + _CHUNK], workspace.store)
+    return set(doubtful) - known
+
+
+def _occurring(iris: Sequence[URIRef], store: GraphStore) -> set[URIRef]:
+    written = []
+    for iri in iris:
+        try:
+            written.append(n3(iri))
+        except ValueError:
+            continue  # not even an IRI
+    rows = store.select(
+        f"SELECT DISTINCT ?x WHERE {{ VALUES ?x {{ {' '.join(written)} }} "
+        "FILTER(EXISTS { ?x ?p ?o } || EXISTS { ?s ?p2 ?x } || EXISTS { ?s2 ?x ?o2 }) }"
+    )
+    return {x for (x,) in rows.rows if isinstance(x, URIRef)}

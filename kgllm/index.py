@@ -1,0 +1,340 @@
+"""The index of a graph: descriptions, their vectors and their names, beside the graph they were made from.
+
+On disk an index is a folder of generations (``kgllm.generations``). One generation holds
+
+    kg/             the graph as an Oxigraph store, where the source was files
+    ontology.json   the ontology, stated and observed
+    nodes.sqlite    descriptions and values by row
+    names.sqlite    names by row, exact and fuzzy
+    vectors.npy     one unit vector a row of descriptions
+    phrases.npy     one unit vector a name of a class or property, in the order of phrases.json
+    embedder/       the ONNX export of the embedder
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import kgllm
+from kgllm.descriptions import Description, Value, describe_graph, values_of
+from kgllm.errors import EmbedderError
+from kgllm.names import NameIndex, NameMatch, NameRow
+from kgllm.ontology import Ontology, read_ontology
+from kgllm.protocols import Embedder, GraphStore, Hit, Kind, Progress, VectorIndex, Vectors
+from kgllm.terms import Literal, Namespaces, URIRef, n3, parse_term
+
+__all__ = ["Index", "IndexSettings", "fill_generation"]
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSettings:
+    """What an index depends on beside its graph; a change of any asks for a new one."""
+
+    model: str = ""  # empty: the default model
+    languages: tuple[str, ...] = ("en", "")
+    describe_with: tuple[URIRef, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """As the manifest writes it."""
+        return {"model": self.model, "languages": list(self.languages), "describe_with": list(self.describe_with)}
+
+
+class Index:
+    """A graph that can be searched by name and by meaning."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        store: GraphStore,
+        embedder: Embedder,
+        vectors: VectorIndex,
+        ontology: Ontology,
+        namespaces: Namespaces,
+    ) -> None:
+        self.store = store
+        self.embedder = embedder
+        self.ontology = ontology
+        self.namespaces = namespaces
+        self.vectors = vectors
+        self.names = NameIndex(folder / "names.sqlite")
+        self._nodes = sqlite3.connect(
+            f"{(folder / 'nodes.sqlite').absolute().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False
+        )
+        self._phrases: dict[str, int] = {
+            text: row for row, text in enumerate(json.loads((folder / "phrases.json").read_text(encoding="utf-8")))
+        }
+        self._phrase_vectors: Vectors = np.load(folder / "phrases.npy", allow_pickle=False)
+        self._new_phrases: dict[str, Vectors] = {}
+        self.value_offset = len(vectors)
+
+    def __len__(self) -> int:
+        return self.value_offset
+
+    def close(self) -> None:
+        """Close the files and the store."""
+        self.names.close()
+        self._nodes.close()
+        self.store.close()
+
+    def descriptions(self, rows: Sequence[int]) -> dict[int, Description]:
+        """The descriptions at some rows."""
+        return dict(self._select("row", rows))
+
+    def described(self, iris: Iterable[URIRef]) -> dict[URIRef, Description]:
+        """The descriptions of some IRIs, those that have one."""
+        return {description.iri: description for _, description in self._select("iri", list(dict.fromkeys(iris)))}
+
+    def values(self, rows: Sequence[int]) -> dict[int, Value]:
+        """The values at some rows of the name index at or beyond ``value_offset``."""
+        found: dict[int, Value] = {}
+        for start in range(0, len(rows), 500):
+            chunk = [int(row) for row in rows[start : start + 500]]
+            query = f"SELECT row, property, literal, count FROM value WHERE row IN ({','.join('?' * len(chunk))})"  # noqa: S608
+            for row, prop, literal, count in self._nodes.execute(query, chunk):
+                term = parse_term(literal)
+                if isinstance(term, Literal):
+                    found[row] = Value(URIRef(prop), term, count)
+        return found
+
+    def label(self, iri: URIRef) -> str:
+        """The label of any IRI."""
+        found = self.described([iri])
+        return found[iri].label if iri in found else self.ontology.label(iri)
+
+    def labels(self, iris: Iterable[URIRef]) -> dict[URIRef, str]:
+        """The labels of some IRIs, every one with at least its local name in words."""
+        wanted = list(dict.fromkeys(iris))
+        found = self.described(wanted)
+        return {iri: found[iri].label if iri in found else self.ontology.label(iri) for iri in wanted}
+
+    def phrase_vectors(self, phrases: Sequence[str]) -> Vectors:
+        """Unit vectors of short phrases, shape (len(phrases), dimension); those seen before cost nothing."""
+        missing = [p for p in dict.fromkeys(phrases) if p not in self._phrases and p not in self._new_phrases]
+        if missing:
+            for phrase, vector in zip(missing, self.embedder.embed(missing), strict=True):
+                self._new_phrases[phrase] = vector
+            if len(self._new_phrases) > 20_000:
+                self._new_phrases = {p: self._new_phrases[p] for p in phrases if p in self._new_phrases}
+        if not phrases:
+            return np.zeros((0, self.embedder.dimension), dtype=np.float32)
+        return np.stack(
+            [self._phrase_vectors[self._phrases[p]] if p in self._phrases else self._new_phrases[p] for p in phrases]
+        )
+
+    def nearest(
+        self, text: str, *, k: int, kinds: Sequence[Kind] | None = None, among: Sequence[int] | None = None
+    ) -> list[Hit]:
+        """The ``k`` descriptions nearest in meaning to a text, best first; ``among`` restricts them to some rows."""
+        vector = self.embedder.embed([text])
+        if kinds is None and among is None:
+            scores, rows = self.vectors.search(vector, k=k)
+        else:
+            allowed = set(among) if among is not None else None
+            subset = [
+                row
+                for row in (among if among is not None else self._rows_of(kinds or ()))
+                if allowed is None or row in allowed
+            ]
+            scores, rows = self.vectors.search(vector, k=k, subset=np.asarray(subset, dtype=np.int64))
+        found = self.descriptions([int(row) for row in rows[0]])
+        return [
+            Hit(found[int(row)].iri, float(max(0.0, score)), found[int(row)].kind, text, found[int(row)].text)
+            for score, row in zip(scores[0], rows[0], strict=True)
+            if int(row) in found
+        ]
+
+    def search(self, text: str, *, k: int = 10) -> list[Hit]:
+        """Nodes, classes and properties by name and by meaning, the better of the two scores each, best first."""
+        best: dict[URIRef, Hit] = {hit.iri: hit for hit in self.nearest(text, k=k)}
+        matches = [m for m in self.names.search(text, k=k) if m.row < self.value_offset]
+        found = self.descriptions([match.row for match in matches])
+        for match in matches:
+            description = found[match.row]
+            known = best.get(description.iri)
+            if known is None or match.score > known.score:
+                best[description.iri] = Hit(description.iri, match.score, description.kind, text, description.text)
+        return sorted(best.values(), key=lambda hit: (-hit.score, hit.iri))[:k]
+
+    def rows_of_type(self, classes: Iterable[URIRef]) -> list[int]:
+        """The rows of the nodes that are stated to belong to one of some classes."""
+        wanted = [str(cls) for cls in classes]
+        query = f"SELECT DISTINCT row FROM type WHERE class IN ({','.join('?' * len(wanted))})"  # noqa: S608
+        return [row for (row,) in self._nodes.execute(query, wanted)]
+
+    def _rows_of(self, kinds: Sequence[Kind]) -> list[int]:
+        query = f"SELECT row FROM node WHERE kind IN ({','.join('?' * len(kinds))})"  # noqa: S608
+        return [row for (row,) in self._nodes.execute(query, list(kinds))]
+
+    def _select(self, column: str, keys: Sequence[Any]) -> Iterable[tuple[int, Description]]:
+        for start in range(0, len(keys), 500):
+            chunk = [str(key) if column == "iri" else int(key) for key in keys[start : start + 500]]
+            query = (
+                "SELECT row, iri, kind, label, names, description, types, popularity, text "  # noqa: S608
+                f"FROM node WHERE {column} IN ({','.join('?' * len(chunk))})"
+            )
+            for row, iri, kind, label, names, description, types, popularity, text in self._nodes.execute(query, chunk):
+                yield (
+                    row,
+                    Description(
+                        URIRef(iri),
+                        kind,
+                        label,
+                        tuple((name, language) for name, language in json.loads(names)),
+                        description,
+                        tuple(URIRef(t) for t in json.loads(types)),
+                        popularity,
+                        text,
+                    ),
+                )
+
+    def matches(self, normals: Sequence[str]) -> dict[str, list[NameMatch]]:
+        """Names that equal one of some normalised texts."""
+        return self.names.exact(normals)
+
+
+def fill_generation(
+    folder: Path,
+    *,
+    store: GraphStore,
+    ontology_store: GraphStore | None,
+    settings: IndexSettings,
+    embedder: Embedder,
+    previous: Path | None,
+    progress: Progress,
+) -> Mapping[str, Any]:
+    """Write all of an index but its graph into a folder, and return what the manifest is to say of it.
+
+    Vectors of texts that a ``previous`` generation, made with the same embedder, holds already are taken from it.
+    """
+    started = time.perf_counter()
+    stores = [store] if ontology_store is None else [store, ontology_store]
+    progress("read the ontology", 0, 1)
+    ontology = read_ontology(stores, languages=settings.languages)
+    progress("pull descriptions", 0, 1)
+    descriptions = describe_graph(store, ontology, languages=settings.languages, describe_with=settings.describe_with)
+    values = values_of(store, ontology)
+    (folder / "ontology.json").write_text(ontology.to_json(), encoding="utf-8")
+    _write_nodes(folder / "nodes.sqlite", descriptions, values)
+    NameIndex.build(folder / "names.sqlite", _name_rows(descriptions, values))
+    phrases = _phrases(ontology)
+    (folder / "phrases.json").write_text(json.dumps(phrases, ensure_ascii=False), encoding="utf-8")
+    before_embedding = time.perf_counter()
+    texts = [description.text for description in descriptions]
+    vectors, embedded = _embed(texts, embedder, previous, progress)
+    np.save(folder / "vectors.npy", vectors, allow_pickle=False)
+    np.save(folder / "phrases.npy", embedder.embed(phrases), allow_pickle=False)
+    (folder / "texts.json").write_text(json.dumps([_digest(text) for text in texts]), encoding="utf-8")
+    after_embedding = time.perf_counter()
+    return {
+        "format": FORMAT,
+        "kgllm": kgllm.__version__,
+        "settings": settings.to_json(),
+        "descriptions": len(descriptions),
+        "values": len(values),
+        "embedded": embedded,
+        "dimension": embedder.dimension,
+        "seconds": {
+            "embed": round(after_embedding - before_embedding, 3),
+            "rest": round(before_embedding - started, 3),
+        },
+    }
+
+
+def export_embedder(embedder: Embedder, folder: Path) -> bool:
+    """Leave the embedder's ONNX export in a folder; False if its kind of model has none."""
+    export = getattr(embedder, "export", None)
+    if export is None:
+        return False
+    folder.mkdir()
+    try:
+        export(folder)
+    except EmbedderError:
+        return False
+    return True
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _embed(texts: Sequence[str], embedder: Embedder, previous: Path | None, progress: Progress) -> tuple[Vectors, int]:
+    """Vectors of all texts, and how many of them had to be embedded."""
+    known: dict[str, Vectors] = {}
+    if previous is not None and (previous / "texts.json").exists():
+        old = np.load(previous / "vectors.npy", mmap_mode="r", allow_pickle=False)
+        if old.shape[1:] == (embedder.dimension,):
+            known = dict(zip(json.loads((previous / "texts.json").read_text()), old, strict=True))
+    missing = [text for text in dict.fromkeys(texts) if _digest(text) not in known]
+    fresh = dict(zip(missing, embedder.embed(missing, progress=progress), strict=True))
+    vectors = np.zeros((len(texts), embedder.dimension), dtype=np.float32)
+    for row, text in enumerate(texts):
+        vectors[row] = fresh[text] if text in fresh else known[_digest(text)]
+    return vectors, len(missing)
+
+
+def _name_rows(descriptions: Sequence[Description], values: Sequence[Value]) -> Iterable[NameRow]:
+    for row, description in enumerate(descriptions):
+        for name, language in description.names:
+            yield NameRow(row, name, language or None, float(description.popularity))
+    for row, value in enumerate(values, start=len(descriptions)):
+        yield NameRow(row, str(value.literal), value.literal.language, float(value.count))
+
+
+def _phrases(ontology: Ontology) -> list[str]:
+    """Every name of a class or property, and every single word of these, for the planner."""
+    names: dict[str, None] = {}
+    for term in [*ontology.classes.values(), *ontology.properties.values()]:
+        for name in (term.label, *term.names):
+            names[name.lower()] = None
+            names.update(dict.fromkeys(name.lower().split()))
+    return list(names)
+
+
+def _write_nodes(path: Path, descriptions: Sequence[Description], values: Sequence[Value]) -> None:
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.executescript(
+            """CREATE TABLE node (row INTEGER PRIMARY KEY, iri TEXT UNIQUE, kind TEXT, label TEXT, names TEXT,
+                                  description TEXT, types TEXT, popularity INTEGER, text TEXT);
+               CREATE TABLE type (class TEXT, row INTEGER);
+               CREATE TABLE value (row INTEGER PRIMARY KEY, property TEXT, literal TEXT, count INTEGER);"""
+        )
+        connection.executemany(
+            "INSERT INTO node VALUES (?,?,?,?,?,?,?,?,?)",
+            (
+                (
+                    row,
+                    d.iri,
+                    d.kind,
+                    d.label,
+                    json.dumps(d.names),
+                    d.description,
+                    json.dumps(d.types),
+                    d.popularity,
+                    d.text,
+                )
+                for row, d in enumerate(descriptions)
+            ),
+        )
+        connection.executemany(
+            "INSERT INTO type VALUES (?,?)",
+            ((cls, row) for row, d in enumerate(descriptions) for cls in d.types),
+        )
+        connection.execute("CREATE INDEX type_class ON type (class)")
+        connection.executemany(
+            "INSERT INTO value VALUES (?,?,?,?)",
+            ((row, v.property, n3(v.literal), v.count) for row, v in enumerate(values, start=len(descriptions))),
+        )
+    connection.close()

@@ -1,0 +1,264 @@
+"""Link: tie the words of a question to the nodes and values of the graph that they name.
+
+A mention is a stretch of the question with the candidates it may name. Names are matched exactly after normalisation,
+longest first; where a capitalised stretch matches nothing, by similarity. The overlap of mentions is resolved by weighted
+interval scheduling (Kleinberg and Tardos, Algorithm Design, 6.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import log
+
+from kgllm.descriptions import Description, Value
+from kgllm.index import Index
+from kgllm.names import NameMatch, normalise
+from kgllm.protocols import Hit
+from kgllm.similarity import Vocabulary
+from kgllm.words import Token, is_function_word, tokenize
+
+__all__ = ["Candidate", "Links", "Mention", "link"]
+
+_LONGEST_NAME = 14  # tokens
+_FUZZY_CUT = 0.86  # similarity below which a name with typos is taken for another name; benchmarks/linking.py
+_CANDIDATES = 6
+_SCHEMA_LIKE = 0.5  # similarity to a class or property from which a word alone is taken to mean that, and no node
+_EDGES = frozenset(".,;:?!'\"()[]{}«»“”„‘’…–—-") | {"'s", "’s"}
+"""Marks at which no name of several tokens begins or ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What a mention may name: a node, class or property (``description``), or a literal (``value``)."""
+
+    score: float  # in [0, 1], higher is better
+    description: Description | None = None
+    value: Value | None = None
+
+    @property
+    def kind(self) -> str:
+        """node, class, property or value."""
+        return self.description.kind if self.description else "value"
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A stretch of the question, by tokens (``first`` to before ``last``), and its candidates, best first."""
+
+    text: str
+    first: int
+    last: int
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def score(self) -> float:
+        """That of its best candidate."""
+        return self.candidates[0].score
+
+    def overlaps(self, other: Mention) -> bool:
+        """Whether both claim a token."""
+        return self.first < other.last and other.first < self.last
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """The question in tokens, and its mentions in order of place. ``spare`` are mentions that lost to others."""
+
+    question: str
+    tokens: tuple[Token, ...]
+    mentions: tuple[Mention, ...]
+    spare: tuple[Mention, ...] = ()
+    concepts: tuple[Hit, ...] = field(default=())
+
+    def hits(self) -> list[Hit]:
+        """Every link to a node as a hit, then the classes and properties that the words were tied to."""
+        nodes = [
+            Hit(
+                candidate.description.iri,
+                candidate.score,
+                candidate.description.kind,
+                m.text,
+                candidate.description.text,
+            )
+            for m in self.mentions
+            for candidate in m.candidates[:1]
+            if candidate.description is not None
+        ]
+        return nodes + list(self.concepts)
+
+
+def link(question: str, *, vocabulary: Vocabulary) -> Links:
+    """The mentions of a question.
+
+    >>> link("Who commanded Apollo 11?", vocabulary=vocabulary).mentions[0].text  # doctest: +SKIP
+    'Apollo 11'
+    """
+    index = vocabulary.index
+    tokens = tokenize(question)
+    words = [token for token in tokens if token.is_word]
+    fits = vocabulary.compare(words, {}).matrix.max(axis=1, initial=0.0)
+    schema_like = {word: float(fit) for word, fit in zip(words, fits, strict=True)}
+    found = _exact_mentions(question, tokens, index, schema_like)
+    chosen = _best_cover(found)
+    if fuzzy := _fuzzy_mentions(question, tokens, chosen, index):
+        chosen = _best_cover([*chosen, *fuzzy])
+    spare = tuple(m for m in sorted(found, key=lambda m: -m.score) if m not in chosen)[:8]
+    return Links(question, tuple(tokens), tuple(chosen), spare)
+
+
+def _exact_mentions(
+    question: str, tokens: Sequence[Token], index: Index, schema_like: Mapping[Token, float]
+) -> list[Mention]:
+    spans: dict[tuple[int, int], str] = {}
+    for first in range(len(tokens)):
+        for last in range(first + 1, min(len(tokens), first + _LONGEST_NAME) + 1):
+            if last - first > 1 and (tokens[first].text in _EDGES or tokens[last - 1].text in _EDGES):
+                continue
+            normal = normalise(question[tokens[first].start : tokens[last - 1].end])
+            if normal:
+                spans[first, last] = normal
+    variants = {normal: _forms(normal) for normal in set(spans.values())}
+    matches = index.matches(list({form for forms in variants.values() for form in forms}))
+    mentions = []
+    for (first, last), normal in spans.items():
+        same = [(match, form == normal) for form in variants[normal] for match in matches.get(form, ())]
+        if not same:
+            continue
+        text = question[tokens[first].start : tokens[last - 1].end]
+        candidates = _candidates(text, tokens[first:last], same, index, question, schema_like)
+        if candidates:
+            mentions.append(Mention(text, first, last, candidates))
+    return mentions
+
+
+def _forms(normal: str) -> list[str]:
+    """A normalised span and its singular, for "Sensor Switches"."""
+    forms = [normal]
+    last = normal.rsplit(" ", 1)[-1]
+    head = normal[: len(normal) - len(last)]
+    if len(last) > 3 and last.endswith("s") and not last.endswith("ss"):
+        forms.append(head + last[:-1])
+        if last.endswith("ies"):
+            forms.append(head + last[:-3] + "y")
+        elif last.endswith("es"):
+            forms.append(head + last[:-2])
+    return forms
+
+
+def _candidates(
+    text: str,
+    tokens: Sequence[Token],
+    matches: Sequence[tuple[NameMatch, bool]],
+    index: Index,
+    question: str,
+    schema_like: Mapping[Token, float],
+) -> tuple[Candidate, ...]:
+    rows = [match.row for match, _ in matches]
+    descriptions = index.descriptions([row for row in rows if row < index.value_offset])
+    values = index.values([row for row in rows if row >= index.value_offset])
+    best: dict[int, Candidate] = {}
+    for match, is_same in matches:
+        description, value = descriptions.get(match.row), values.get(match.row)
+        if description is None and value is None:
+            continue
+        popularity = description.popularity if description else value.count if value else 0
+        score = _score(text, tokens, match.name, popularity, is_same=is_same, schema_like=schema_like)
+        if description is None:
+            score *= 0.9  # a node of that name says more than a string
+        if description is not None and description.kind != "node":
+            score *= 0.8
+        if not question.islower() and text[:1].islower() and match.name[:1].isupper():
+            score *= 0.55
+        known = best.get(match.row)
+        if known is None or score > known.score:
+            best[match.row] = Candidate(min(1.0, score), description, value)
+    return tuple(sorted(best.values(), key=lambda c: -c.score)[:_CANDIDATES])
+
+
+def _score(
+    text: str,
+    tokens: Sequence[Token],
+    name: str,
+    popularity: float,
+    *,
+    is_same: bool,
+    schema_like: Mapping[Token, float],
+) -> float:
+    words = [t for t in tokens if t.is_word]
+    content = [t for t in words if not is_function_word(t.text)]
+    if not words:
+        score = 0.5 if len(text) > 1 else 0.2
+    elif not content:
+        score = 0.12 if len(words) < 3 else 0.5
+    elif all(schema_like[t] >= _SCHEMA_LIKE and not (t.text[0].isupper() and t.start) for t in content):
+        score = 0.3
+    else:
+        score = 0.8
+    score += min(0.12, 0.03 * len(words)) if content else 0
+    if text == name:
+        score += 0.06
+    if not is_same:
+        score -= 0.08
+    if len(text) == 1:
+        score *= 0.3
+    return max(0.01, score + 0.02 * min(1.0, log(1 + popularity) / 10))
+
+
+def _best_cover(mentions: Sequence[Mention]) -> list[Mention]:
+    """The mentions of greatest total weight that share no token, in order of place."""
+    ordered = sorted(mentions, key=lambda m: (m.last, m.first))
+    best: list[tuple[float, list[Mention]]] = [(0.0, [])]
+    for number, mention in enumerate(ordered):
+        before = 0
+        for earlier in range(number, 0, -1):
+            if ordered[earlier - 1].last <= mention.first:
+                before = earlier
+                break
+        weight = best[before][0] + _weight(mention)
+        best.append(max(best[number], (weight, [*best[before][1], mention]), key=lambda option: option[0]))
+    return best[-1][1]
+
+
+def _weight(mention: Mention) -> float:
+    """Longer mentions outweigh the shorter ones inside them; weak ones are not worth a token."""
+    return (mention.score - 0.3) * (mention.last - mention.first) ** 1.5
+
+
+def _fuzzy_mentions(question: str, tokens: Sequence[Token], chosen: Sequence[Mention], index: Index) -> list[Mention]:
+    """Mentions with typos: stretches that look like a name and that no name equals."""
+    taken = {place for mention in chosen for place in range(mention.first, mention.last)}
+    stretches = _name_like(tokens, taken)
+    mentions = []
+    for first, last in stretches:
+        text = question[tokens[first].start : tokens[last - 1].end]
+        matches = [m for m in index.names.similar(text, k=_CANDIDATES) if m.score >= _FUZZY_CUT]
+        descriptions = index.descriptions([m.row for m in matches if m.row < index.value_offset])
+        candidates = tuple(
+            Candidate(match.score * 0.8, descriptions[match.row])
+            for match in matches
+            if match.row in descriptions and descriptions[match.row].kind == "node"
+        )
+        if candidates:
+            mentions.append(Mention(text, first, last, candidates))
+    return mentions
+
+
+def _name_like(tokens: Sequence[Token], taken: set[int]) -> list[tuple[int, int]]:
+    """Runs of capitalised or code-like words outside the mentions found, the first word of the question left out."""
+    runs: list[tuple[int, int]] = []
+    start: int | None = None
+    for place, token in enumerate([*tokens, None]):
+        is_part = (
+            token is not None
+            and place not in taken
+            and token.is_word
+            and (token.text[0].isupper() or any(c.isdigit() for c in token.text))
+            and not (place == 0 and is_function_word(token.text))
+        )
+        if is_part and start is None:
+            start = place
+        if not is_part and start is not None:
+            runs.append((start, place))
+            start = None
+    return [(first, last) for first, last in runs if sum(len(t.text) for t in tokens[first:last]) >= 4]

@@ -1,0 +1,175 @@
+"""Open a graph: settings, sources and engines put together into an assistant."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kgllm.errors import InputError, SettingsError, SourceNotFoundError
+from kgllm.settings import Planner, Settings, read_settings
+from kgllm.sources import Source, resolve
+
+if TYPE_CHECKING:
+    import rdflib
+
+    from kgllm.assistant import Assistant
+    from kgllm.protocols import LanguageModel, Progress
+    from kgllm.terms import URIRef
+    from kgllm.workspace import Workspace
+
+__all__ = ["here", "make_assistant", "make_model", "make_workspace", "open"]
+
+
+def open(
+    source: str | Path | Sequence[str | Path] | rdflib.Graph | None = None,
+    *,
+    ontology: str | Path | Sequence[str | Path] | None = None,
+    shapes: str | Path | Sequence[str | Path] | None = None,
+    index: str | Path | None = None,
+    planner: Planner | None = None,
+    base_url: str | None = None,
+    model: str | None = None,
+    api_key: str | None = None,
+    embed_model: str | None = None,
+    lang: str | Sequence[str] | None = None,
+    labels: str | Sequence[str] | None = None,
+    strict: bool | None = None,
+    timeout_s: float | None = None,
+    progress: Progress | None = None,
+) -> Assistant:
+    """An assistant over a graph: files by path, glob or folder, an endpoint's URL, a name of kgllm.toml, an rdflib graph.
+
+    What is not passed is taken from the environment, ``./kgllm.toml`` and the user's configuration. ``index`` is the
+    folder of the index, ``labels`` the properties that name and describe nodes, ``strict`` has every sentence rendered
+    from triples by code. Raises ``InputError`` for what cannot be used; the index is built at the first use.
+
+    >>> import rdflib
+    >>> graph = rdflib.Graph().parse(data="<urn:a> <urn:commander> <urn:b> .")
+    >>> with kgllm.open(graph, planner="embedded") as kg:  # doctest: +SKIP
+    ...     print(kg.ask("Who is the commander of a?"))
+    """
+    is_graph = source is not None and not isinstance(source, str | Path | Sequence)
+    given = {
+        "graph": ("an rdflib graph",) if is_graph else source,
+        "ontology": ontology,
+        "shapes": shapes,
+        "index": index,
+        "planner": planner,
+        "base_url": base_url,
+        "model": model,
+        "api_key": api_key,
+        "embed_model": embed_model,
+        "languages": lang,
+        "labels": labels,
+        "strict": strict,
+        "timeout_s": timeout_s,
+    }
+    return make_assistant(here(given), graph=source if is_graph else None, progress=progress)  # type: ignore[arg-type]
+
+
+def here(given: Mapping[str, Any], *, given_as: str = "argument") -> Settings:
+    """The settings of this process: its environment, its working directory, its user's folders."""
+    from platformdirs import user_cache_path, user_config_path
+
+    return read_settings(
+        given,
+        environment=os.environ,
+        folder=Path.cwd(),
+        user_folder=user_config_path("kgllm"),
+        cache_dir=user_cache_path("kgllm"),
+        given_as=given_as,
+    )
+
+
+def make_assistant(
+    settings: Settings, *, graph: rdflib.Graph | None = None, progress: Progress | None = None
+) -> Assistant:
+    """The assistant that some settings describe; ``graph`` takes the place of their source."""
+    from kgllm.assistant import Assistant
+
+    workspace = make_workspace(settings, graph=graph, progress=progress)
+    return Assistant(workspace, model=make_model(settings), strict=settings.strict)
+
+
+def make_workspace(
+    settings: Settings, *, graph: rdflib.Graph | None = None, progress: Progress | None = None
+) -> Workspace:
+    """The graph of some settings with its ontology, shapes and index folder; nothing of it is read yet."""
+    source: Source | rdflib.Graph = _source(settings) if graph is None else graph
+    ontology_files = _files(settings.ontology, "--ontology")
+    shapes_files = _files(settings.shapes, "--shapes")
+    from kgllm.index import IndexSettings
+    from kgllm.workspace import Workspace, default_folder
+
+    described_by = tuple(_iri(text, settings) for text in settings.labels)
+    index_settings = IndexSettings(settings.embed_model, settings.languages, described_by)
+    folder = settings.index or default_folder(settings.cache_dir, source, ontology_files, index_settings)
+    return Workspace(
+        source,
+        folder,
+        ontology_files=ontology_files,
+        shapes_files=shapes_files,
+        settings=index_settings,
+        is_own_folder=settings.index is not None,
+        timeout_s=settings.timeout_s,
+        **({} if progress is None else {"progress": progress}),
+    )
+
+
+def make_model(settings: Settings) -> LanguageModel | None:
+    """The language model that some settings ask for; ``None`` for the embedded planner.
+
+    Raises ``SettingsError`` where a model is asked for without a server.
+    """
+    if settings.planner == "embedded" or (settings.planner == "auto" and not settings.base_url and not settings.model):
+        return None
+    if not settings.base_url:
+        asked = f"model {settings.model}" if settings.model else "planner model"
+        origin = settings.origins.get("model" if settings.model else "planner", "")
+        raise SettingsError(
+            f"{asked} is asked for (by {origin}), but no server is named that serves it",
+            why="kgllm speaks to an OpenAI-compatible server, vLLM for one",
+            try_next="--base-url http://localhost:8000/v1, or --planner embedded to do without",
+        )
+    from kgllm.engines.openai import OpenAIServer
+
+    return OpenAIServer(settings.base_url, model=settings.model, api_key=settings.api_key)
+
+
+def _source(settings: Settings) -> Source:
+    if not settings.graph:
+        raise InputError(
+            "no graph is named",
+            try_next="-g FILE (or a glob, a folder, the URL of a SPARQL endpoint), KGLLM_GRAPH, or a kgllm.toml",
+        )
+    try:
+        return resolve(settings.graph)
+    except SourceNotFoundError as error:
+        near = difflib.get_close_matches(settings.graph[0], settings.graph_names, n=1)
+        if not near:
+            raise
+        raise SourceNotFoundError(error.what, try_next=f"kgllm.toml has a graph {near[0]}: -g {near[0]}") from None
+
+
+def _files(parts: Sequence[str], option: str) -> tuple[Path, ...]:
+    if not parts:
+        return ()
+    source = resolve(parts)
+    if source.kind == "endpoint":
+        raise InputError(f"{option} takes files, not the URL {source.url}", try_next="download it, and name the file")
+    return source.files
+
+
+def _iri(text: str, settings: Settings) -> URIRef:
+    from kgllm.terms import Namespaces
+
+    iri = Namespaces(settings.prefixes).expand(text)
+    if iri is None:
+        raise SettingsError(
+            f"--label {text} is no IRI, and its prefix is not known",
+            try_next="write the IRI in full, or give its prefix in [prefixes] of kgllm.toml",
+        )
+    return iri

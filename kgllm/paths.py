@@ -1,0 +1,154 @@
+"""Relation paths: the ways that lead from one class to another, over properties that the data really uses.
+
+Paths are walked on the observed schema, never on the nodes, so that their number grows with the vocabulary and not with
+the graph: from the set of classes a node may have, a step leads to the set of classes (or datatypes) at its other end.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TypeAlias
+
+from kgllm.ontology import Ontology, Property, Signature
+from kgllm.query import PatternTerm, TriplePattern, Variable
+from kgllm.terms import URIRef
+
+__all__ = ["Place", "RelationPath", "SchemaGraph", "Step"]
+
+Place: TypeAlias = frozenset[URIRef | None]
+"""The classes that a node may have, None for a node of no class; or the datatypes of a literal."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Step:
+    """A property walked from subject to object, or from object to subject if ``inverse``."""
+
+    property: URIRef
+    inverse: bool
+
+    def pattern(self, start: PatternTerm, end: PatternTerm) -> TriplePattern:
+        """The triple pattern of the step between two terms. Raises ``ValueError`` for a literal as the subject."""
+        subject, object_ = (end, start) if self.inverse else (start, end)
+        if not isinstance(subject, URIRef | Variable):
+            raise ValueError(f"a literal is no subject: {subject!r}")
+        return TriplePattern(subject, self.property, object_)
+
+
+@dataclass(frozen=True, slots=True)
+class RelationPath:
+    """Steps and the places they lead to, one a step; ``literal`` if the last place is one of literals."""
+
+    steps: tuple[Step, ...] = ()
+    places: tuple[Place, ...] = ()
+    literal: bool = False
+
+    @property
+    def end(self) -> Place:
+        """Where the path leads."""
+        return self.places[-1]
+
+    def patterns(self, start: PatternTerm, end: Variable, *, prefix: str) -> tuple[TriplePattern, ...]:
+        """Its triple patterns from a term to a variable; the nodes between are variables named after ``prefix``."""
+        between = [Variable(f"{prefix}{number}") for number in range(1, len(self.steps))]
+        nodes: list[PatternTerm] = [start, *between, end]
+        return tuple(step.pattern(nodes[i], nodes[i + 1]) for i, step in enumerate(self.steps))
+
+    def returns(self, *, prefix: str) -> list[Variable]:
+        """The variables that a step back over the same property would bind to where it came from, the end excepted."""
+        return [
+            Variable(f"{prefix}{i + 1}")
+            for i in range(1, len(self.steps) - 1)
+            if self.steps[i].property == self.steps[i - 1].property
+            and self.steps[i].inverse != self.steps[i - 1].inverse
+        ]
+
+    @property
+    def ends_on_return(self) -> bool:
+        """Whether its last step walks back over the property of the step before."""
+        return len(self.steps) > 1 and (
+            self.steps[-1].property == self.steps[-2].property and self.steps[-1].inverse != self.steps[-2].inverse
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Edge:
+    step: Step
+    end: URIRef | None
+    literal: bool
+    count: int
+
+
+class SchemaGraph:
+    """The observed schema as a graph of classes, to be walked in both directions."""
+
+    def __init__(self, ontology: Ontology) -> None:
+        self.ontology = ontology
+        self._edges: dict[URIRef | None, list[_Edge]] = defaultdict(list)
+        for prop in ontology.relations():
+            for s in _telling(prop, ontology):
+                self._edges[s.subject].append(_Edge(Step(prop.iri, inverse=False), s.object, s.literal, s.count))
+                if not s.literal:
+                    self._edges[s.object].append(
+                        _Edge(Step(prop.iri, inverse=True), s.subject, literal=False, count=s.count)
+                    )
+        self.steps_from = cache(self._steps_from)
+
+    def _steps_from(self, place: Place) -> tuple[tuple[Step, Place, bool, int], ...]:
+        """Every step that the data shows from a place: where it leads, whether to literals, and how often."""
+        found: dict[tuple[Step, bool], tuple[set[URIRef | None], int]] = {}
+        for cls in place:
+            for edge in self._edges.get(cls, ()):
+                ends, count = found.get((edge.step, edge.literal), (set(), 0))
+                found[edge.step, edge.literal] = (ends | {edge.end}, count + edge.count)
+        return tuple(
+            (step, frozenset(ends), literal, n) for (step, literal), (ends, n) in sorted(found.items(), key=_key)
+        )
+
+    def extend(self, path: RelationPath, start: Place) -> Iterable[RelationPath]:
+        """The path and one more step, in every way there is."""
+        if path.literal:
+            return
+        for step, end, literal, _ in self.steps_from(path.end if path.places else start):
+            yield RelationPath((*path.steps, step), (*path.places, end), literal)
+
+    def into_value(self, prop: URIRef) -> RelationPath:
+        """The path of one step from a literal of a property back to the nodes that have it."""
+        ends = frozenset(s.subject for s in self.ontology.properties[prop].signatures if s.literal)
+        return RelationPath((Step(prop, inverse=True),), (ends,))
+
+    def place_of(self, types: Iterable[URIRef]) -> Place:
+        """The place of a node with some types; that of the untyped for a node without."""
+        place = frozenset(t for t in types if t in self._edges)
+        return place or frozenset({None})
+
+    def instances_of(self, cls: URIRef) -> Place:
+        """The place of the instances of a class and of all below it."""
+        return frozenset(self.ontology.populated(cls))
+
+
+_RARE = 0.01  # share of a property's triples below which a signature is taken for noise
+
+
+def _telling(prop: Property, ontology: Ontology) -> list[Signature]:
+    """The signatures of a property that are no accident of nodes with several classes.
+
+    Where its domain or range is declared, and seen, signatures beside it come from another class of the same node.
+    """
+    kept = list(prop.signatures)
+    for axioms, of in ((prop.domains, "subject"), (prop.ranges, "object")):
+        fitting = [s for s in kept if all(_fits(getattr(s, of), axiom, ontology) for axiom in axioms)]
+        kept = fitting or kept
+    most = max((s.count for s in kept), default=0)
+    return [s for s in kept if s.count >= _RARE * most]
+
+
+def _fits(cls: URIRef | None, axiom: Sequence[URIRef], ontology: Ontology) -> bool:
+    known = [c for c in axiom if c in ontology.classes]
+    return not known or (cls is not None and any(ontology.is_a(cls, c) or ontology.is_a(c, cls) for c in known))
+
+
+def _key(item: tuple[tuple[Step, bool], object]) -> tuple[Step, bool]:
+    return item[0]

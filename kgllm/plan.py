@@ -1,0 +1,30 @@
+"""Plan: read a question as a query. The embedded planner and the language model each propose plans one by one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from kgllm.protocols import Hit, Usage
+from kgllm.query import Query
+
+__all__ = ["Plan", "Planning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A query, how sure the planner is of it, and the words that it tied to classes and properties."""
+
+    query: Query
+    confidence: float  # in [0, 1]
+    concepts: tuple[Hit, ...] = ()
+
+
+class Planning(Protocol):
+    """The planning of one question: plans one by one, each made in the light of what came of the one before."""
+
+    usage: Usage
+    rounds: int
+
+    def propose(self, observed: str | None) -> Plan | None:
+        """The next plan, ``observed`` being what was wrong with the last; ``None`` when there is none left."""

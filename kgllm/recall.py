@@ -1,0 +1,153 @@
+"""Recall: run a query, and hold in memory the triples behind each of its rows.
+
+The rows are the SELECT of the query. The memory is its CONSTRUCT, taken solution by solution, so that each row keeps
+the triples it rests on: a count its members, an extreme the value that made it one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kgllm.index import Index
+from kgllm.memory import Role, WorkingMemoryGraph
+from kgllm.ontology import DESCRIPTION_PROPERTIES, NAME_PROPERTIES, RDF_TYPE
+from kgllm.protocols import Hit, Rows
+from kgllm.query import Aggregate, Path, Query, Variable
+from kgllm.terms import Literal, Node, Term, Triple, URIRef
+
+__all__ = ["Recalled", "recall"]
+
+ROW_LIMIT = 10_000
+_SOLUTION_LIMIT = 2_000
+_FACTS_OF_A_NODE = 40
+_TRUE = Literal("true", datatype=URIRef("http://www.w3.org/2001/XMLSchema#boolean"))
+_FALSE = Literal("false", datatype=URIRef("http://www.w3.org/2001/XMLSchema#boolean"))
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """The rows of a query, the memory behind them, and for each first column the triples that it rests on."""
+
+    rows: Rows
+    memory: WorkingMemoryGraph
+    evidence: dict[Term, tuple[Triple, ...]]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was found; a yes/no question and a count always find something."""
+        return not self.rows.rows
+
+
+def recall(
+    query: Query, *, question: str, links: Sequence[Hit], index: Index, timeout_s: float = 30, limit: int = ROW_LIMIT
+) -> Recalled:
+    """Run a query read-only. Raises ``DeadlineError`` and what else the store raises."""
+    sparql = query.to_sparql(index.namespaces)
+    memory = WorkingMemoryGraph(question, query=sparql, links=links)
+    if query.form == "describe":
+        return _describe(query, memory, index, timeout_s)
+    if query.form == "ask":
+        holds = index.store.ask(sparql, timeout_s=timeout_s)
+        rows = Rows(("answer",), [(_TRUE if holds else _FALSE,)])
+    else:
+        rows = index.store.select(sparql, timeout_s=timeout_s, limit=limit)
+        holds = bool(rows.rows)
+    evidence: dict[Term, tuple[Triple, ...]] = {}
+    if holds:
+        evidence = _evidence(query, rows, memory, index, timeout_s)
+    _set_roles(query, rows, memory)
+    _set_labels(memory, index)
+    return Recalled(rows, memory, evidence)
+
+
+def _evidence(
+    query: Query, rows: Rows, memory: WorkingMemoryGraph, index: Index, timeout_s: float
+) -> dict[Term, tuple[Triple, ...]]:
+    """The triples of every solution, by the term in the first column that the solution belongs to."""
+    patterns = list(query.where.triple_patterns())
+    first = query.select[0] if query.select else None
+    answers = [row[0] for row in rows.rows[:_SOLUTION_LIMIT] if row[0] is not None]
+    solutions: list[dict[str, Term | None]] = [{}]
+    if query.where.variables():
+        named = [a for a in answers if not isinstance(a, Literal | Node) or isinstance(a, URIRef | Literal)]
+        restrict = named if isinstance(first, Variable) and len(named) == len(answers) else ()
+        found = index.store.select(
+            query.to_solutions(index.namespaces, answers=restrict if len(restrict) <= 500 else ()),
+            timeout_s=timeout_s,
+            limit=_SOLUTION_LIMIT,
+        )
+        solutions = [dict(zip(found.vars, row, strict=True)) for row in found.rows]
+    collected: dict[Term, dict[Triple, None]] = defaultdict(dict)
+    wanted = set(answers)
+    for solution in solutions:
+        own = solution.get(first.name) if isinstance(first, Variable) else None
+        owners = [own] if own in wanted else [] if isinstance(first, Variable) else answers
+        if not owners:
+            continue
+        for pattern in patterns:
+            if isinstance(pattern.predicate, Path):
+                continue
+            triple = pattern.at(solution)
+            if triple is None:
+                continue
+            memory.assert_triple(triple)
+            for owner in owners:
+                if owner is not None:
+                    collected[owner][triple] = None
+    return {owner: tuple(triples) for owner, triples in collected.items()}
+
+
+def _describe(query: Query, memory: WorkingMemoryGraph, index: Index, timeout_s: float) -> Recalled:
+    """The immediate facts of nodes, and of terms of the ontology what the ontology says of them."""
+    found = index.store.select(query.to_sparql(index.namespaces), timeout_s=timeout_s, limit=_SOLUTION_LIMIT)
+    by_node: dict[Node, list[Triple]] = defaultdict(list)
+    for node, prop, value in found.rows:
+        if isinstance(node, URIRef) and isinstance(prop, URIRef) and value is not None:
+            by_node[node].append((node, prop, value))
+    evidence: dict[Term, tuple[Triple, ...]] = {}
+    for node in query.nodes:
+        triples = by_node[node] or index.ontology.triples(node)
+        kept = sorted(triples, key=_telling)[:_FACTS_OF_A_NODE]
+        for triple in kept:
+            memory.assert_triple(triple)
+        if kept:
+            evidence[node] = tuple(kept)
+    rows = Rows(("node",), [(node,) for node in query.nodes if node in evidence], found.complete)
+    memory.set_roles(dict.fromkeys(evidence, "answer"))
+    _set_labels(memory, index)
+    return Recalled(rows, memory, evidence)
+
+
+def _telling(triple: Triple) -> tuple[int, str]:
+    """What says most of a node comes first: names, descriptions, classes, then the rest."""
+    _, prop, value = triple
+    foreign = isinstance(value, Literal) and value.language not in (None, "en")
+    if prop in NAME_PROPERTIES:
+        return (3 if foreign else 0, prop)
+    if prop in DESCRIPTION_PROPERTIES:
+        return (3 if foreign else 1, prop)
+    return (2 if prop == RDF_TYPE else 4, prop)
+
+
+def _set_roles(query: Query, rows: Rows, memory: WorkingMemoryGraph) -> None:
+    roles: dict[Node, Role] = {}
+    counted = [part.variable for part in query.select if isinstance(part, Aggregate)]
+    for pattern in query.where.triple_patterns():
+        for end in (pattern.subject, pattern.object):
+            if isinstance(end, URIRef):
+                roles[end] = "topic"
+    for row in rows.rows:
+        if row[0] is not None:
+            roles[row[0]] = "answer"
+    if counted and query.form == "count":
+        for fact in memory:
+            for end in (fact.triple[0], fact.triple[2]):
+                roles.setdefault(end, "bridge")
+    memory.set_roles(roles)
+
+
+def _set_labels(memory: WorkingMemoryGraph, index: Index) -> None:
+    terms = [term for triple in memory.triples() for term in triple if isinstance(term, URIRef)]
+    memory.labels.update(index.labels(terms))

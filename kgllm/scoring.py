@@ -1,0 +1,324 @@
+"""How well a sketch reads a question: coverage of the words, alignment of the steps, answer type, and whole meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kgllm.link import Links
+from kgllm.ontology import Ontology
+from kgllm.paths import Place, RelationPath
+from kgllm.protocols import Vectors
+from kgllm.similarity import Similarities, Vocabulary
+from kgllm.sketch import Anchor, Sketch
+from kgllm.terms import URIRef
+from kgllm.words import Form, Token, asks_for, content_tokens, is_function_word
+
+__all__ = ["Scorer", "phrase"]
+
+FEATURES = (
+    "coverage",  # share of the question's words that a step, a class or a name accounts for
+    "alignment",  # mean similarity of the steps to a word of their own
+    "weakest",  # that of the least similar step
+    "type",  # whether the answer is of the kind that the wording asks for
+    "unused",  # names in the question that the sketch leaves out
+    "named",  # how surely the names it uses are names
+    "steps",
+    "backward",  # relations between things of one kind, walked against their direction
+    "meaning",  # similarity of the whole, in words, to the question
+)
+WEIGHTS = np.array([0.42, 0.30, 0.05, 0.12, -0.25, 0.10, -0.02, -0.10, 0.30], dtype=np.float64)
+"""One a feature; fitted on training questions by benchmarks/planner.py."""
+
+_PERSONS = ("person", "people", "agent")
+_PLACES = ("place", "location", "country", "city")
+_DATES = ("date", "year", "time")
+_DATE_TYPES = ("#date", "#dateTime", "#gYear", "#gYearMonth", "#time")
+_NUMBER_TYPES = ("integer", "decimal", "double", "float", "int", "long", "short", "nonNegativeInteger")
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A sketch with its features, shape (len(FEATURES),); the meaning is 0 until ``add_meaning``."""
+
+    sketch: Sketch
+    features: NDArray[np.float64]
+
+    @property
+    def score(self) -> float:
+        """Higher is better."""
+        return float(self.features @ WEIGHTS)
+
+    @property
+    def covered(self) -> float:
+        """The share of the question's words that the sketch accounts for."""
+        return float(self.features[0])
+
+
+class Scorer:
+    """One question's words, ready to score any sketch of it."""
+
+    def __init__(self, links: Links, vocabulary: Vocabulary, *, ignored: Sequence[tuple[int, int]] = ()) -> None:
+        """``ignored`` are character stretches that say something else than a relation: numbers, superlatives."""
+        self.links = links
+        self.index = vocabulary.index
+        self.ontology: Ontology = vocabulary.index.ontology
+        self.form: Form = asks_for(links.question)
+        tokens = [t for t in links.tokens if not any(start <= t.start < end for start, end in ignored)]
+        self.words: list[Token] = content_tokens(tokens)
+        self._place_of_word = [links.tokens.index(word) for word in self.words]
+        self.similarities: Similarities = vocabulary.compare(self.words, self._phrases())
+        self.importance = self.similarities.importance()
+        self._expected = self._head_noun()
+
+    def _phrases(self) -> dict[int, list[str]]:
+        """For each word the phrase with its neighbour: "born in", "cause of death"."""
+        tokens = self.links.tokens
+        phrases: dict[int, list[str]] = {}
+        for number, place in enumerate(self._place_of_word):
+            following = place + 1
+            if following < len(tokens) and tokens[following].is_word:
+                phrases.setdefault(number, []).append(f"{tokens[place].lower} {tokens[following].lower}")
+        return phrases
+
+    def _head_noun(self) -> int | None:
+        """The number of the word behind "which", "what", "how many" or a request, if a noun phrase follows."""
+        tokens = self.links.tokens
+        starts = [
+            i for i, t in enumerate(tokens) if t.lower in {"which", "what", "many", "list", "name", "show", "all"}
+        ]
+        for start in starts:
+            run: list[int] = []
+            for place in range(start + 1, min(len(tokens), start + 5)):
+                if not tokens[place].is_word or (
+                    is_function_word(tokens[place].text) and tokens[place].lower not in {"the", "a", "an", "all", "of"}
+                ):
+                    break
+                run.append(place)
+            for place in reversed(run):
+                if place in self._place_of_word:
+                    return self._place_of_word.index(place)
+        return None
+
+    def open_words(self, anchors: Sequence[Anchor]) -> NDArray[np.bool_]:
+        """Which words are not inside one of the anchors; shape (len(words),)."""
+        spans = [(anchor.mention.first, anchor.mention.last) for anchor in anchors]
+        return np.array([not any(a <= p < b for a, b in spans) for p in self._place_of_word], dtype=bool)
+
+    def rough(self, path: RelationPath, anchor: Anchor) -> float:
+        """A quick score of one path alone, for the beam."""
+        is_open = self.open_words([anchor])
+        if not is_open.any():
+            return 1.0 / len(path.steps)
+        steps = np.stack([self.similarities.of_step(step)[is_open] for step in path.steps])
+        places = np.stack([self.similarities.of_any(place)[is_open] for place in path.places])
+        weight = self.importance[is_open]
+        best = np.maximum(steps.max(axis=0), 0.9 * places.max(axis=0))
+        coverage = float((np.minimum(best / np.maximum(weight, 0.3), 1.0) * weight).sum() / weight.sum())
+        aligned = steps.max(axis=1) * [
+            0.7 if self._is_backward(path, anchor.place, n) else 1.0 for n in range(len(steps))
+        ]
+        return float(WEIGHTS[0] * coverage + (WEIGHTS[1] + WEIGHTS[2]) * aligned.mean() + WEIGHTS[6] * len(path.steps))
+
+    def _is_backward(self, path: RelationPath, start: Place, number: int) -> bool:
+        """Whether a step goes against its relation's direction between things of one kind, where both ways make sense."""
+        before = path.places[number - 1] if number else start
+        return path.steps[number].inverse and bool(before & path.places[number])
+
+    def score(self, sketch: Sketch) -> Scored:
+        """The features without the whole meaning, which ``add_meaning`` adds to the best."""
+        anchors = list(sketch.anchors())
+        is_open = self.open_words(anchors)
+        aligned = self._aligned(sketch, is_open)
+        unused = sum(
+            m.score for m in self.links.mentions if m.score >= 0.6 and not any(a.mention.overlaps(m) for a in anchors)
+        )
+        used = [anchor.candidate.score for anchor in anchors]
+        backward = sum(
+            self._is_backward(branch.path, branch.anchor.place, number)
+            for branch in sketch.branches
+            for number in range(len(branch.path.steps))
+        )
+        features = (
+            self._coverage(sketch, is_open),
+            sum(aligned) / len(aligned) if aligned else 0.0,
+            min(aligned, default=0.0),
+            self._type_fit(sketch),
+            unused,
+            sum(used) / len(used) if used else 0.5,
+            len(sketch.steps()),
+            backward,
+            0.0,
+        )
+        return Scored(sketch, np.array(features, dtype=np.float64))
+
+    def _coverage(self, sketch: Sketch, is_open: NDArray[np.bool_]) -> float:
+        if not is_open.any():
+            return 1.0
+        best = np.zeros(len(self.words), dtype=np.float32)
+        for step in sketch.steps():
+            best = np.maximum(best, self.similarities.of_step(step))
+        for path in sketch.paths():
+            for place in path.places:
+                best = np.maximum(best, 0.9 * self.similarities.of_any(place))
+        if sketch.cls is not None:
+            best = np.maximum(best, self.similarities.of(sketch.cls))
+        for anchor in sketch.anchors():
+            best = np.maximum(best, 0.8 * self.similarities.of_any(anchor.place))
+        weight = self.importance[is_open]
+        return float((np.minimum(best[is_open] / np.maximum(weight, 0.3), 1.0) * weight).sum() / weight.sum())
+
+    def _aligned(self, sketch: Sketch, is_open: NDArray[np.bool_]) -> list[float]:
+        """The similarity of each step to a word of its own, the words of a branch read outward from its anchor."""
+        numbers = [int(n) for n in np.flatnonzero(is_open)]
+        aligned: list[float] = []
+        for branch in sketch.branches:
+            first, last = branch.anchor.mention.first, branch.anchor.mention.last
+            left = [n for n in reversed(numbers) if self._place_of_word[n] < first]
+            right = [n for n in numbers if self._place_of_word[n] >= last]
+            aligned += outward([self.similarities.of_step(step) for step in branch.path.steps], left, right)
+        hanging = [sketch.extreme.path if sketch.extreme else None, sketch.projection, sketch.group_count]
+        loose = [self.similarities.of_step(step) for c in sketch.conditions for step in c.path.steps]
+        loose += [self.similarities.of_step(step) for path in hanging if path is not None for step in path.steps]
+        if sketch.cls is not None:
+            loose.append(self.similarities.of(sketch.cls))
+        return aligned + [float(row[is_open].max()) if is_open.any() else 0.0 for row in loose]
+
+    def _type_fit(self, sketch: Sketch) -> float:
+        """Whether the answer is of the kind that the wording asks for, in [-1, 1]."""
+        place, literal = sketch.place(self.ontology), sketch.literal
+        fit = 0.0
+        if self.form == "who":
+            fit = -0.6 if literal else self._kin(place, _PERSONS)
+        elif self.form == "when":
+            is_date = literal and any(str(d).endswith(_DATE_TYPES) for d in place)
+            fit = 1.0 if is_date else self._ends_in(sketch, _DATES)
+        elif self.form == "where":
+            fit = max(self._kin(place, _PLACES), self._ends_in(sketch, _PLACES))
+        elif self.form == "how many":
+            is_number = literal and any(str(d).endswith(_NUMBER_TYPES) for d in place)
+            fit = 0.3 if is_number else 0.4 if sketch.form == "count" else -0.5
+        if self._expected is not None and sketch.form != "ask":
+            kinds = max((float(self.similarities.of(c)[self._expected]) for c in place if c), default=0.0)
+            last = [path.steps[-1] for path in sketch.paths() if path.steps][-1:]
+            relation = max((float(self.similarities.of_step(step)[self._expected]) for step in last), default=0.0)
+            fit += max(kinds, 0.8 * relation if literal else 0.4 * relation) - 0.3
+        return max(-1.0, min(1.0, fit))
+
+    def _kin(self, place: Place, names: Sequence[str]) -> float:
+        """How much a place is of a kind, in [-0.5, 1]: what its classes and those above them mean."""
+        classes = {above for c in place if c is not None for above in self.ontology.superclasses(c)}
+        labels = [self.ontology.label(c).lower() for c in classes]
+        if not labels:
+            return 0.0
+        cosines = self.index.phrase_vectors(labels) @ self.index.phrase_vectors(list(names)).T
+        return float(np.clip((cosines.max() - 0.3) / 0.4, -0.5, 1.0))
+
+    def _ends_in(self, sketch: Sketch, names: Sequence[str]) -> float:
+        last = [path.steps[-1] for path in sketch.paths() if path.steps][-1:]
+        labels = [self.ontology.label(step.property).lower() for step in last]
+        if not labels:
+            return 0.0
+        cosines = self.index.phrase_vectors(labels) @ self.index.phrase_vectors(list(names)).T
+        return float(np.clip((cosines.max() - 0.3) / 0.4, -0.5, 1.0)) * 0.8
+
+    def add_meaning(self, scored: Sequence[Scored]) -> list[Scored]:
+        """The same, each with the similarity of its phrase to the question (its names masked by their classes) added."""
+        if not scored:
+            return []
+        masked = [self._masked(item.sketch) for item in scored]
+        phrases = [phrase(item.sketch, self.ontology) for item in scored]
+        texts = list(dict.fromkeys([*masked, *phrases]))
+        vectors: Vectors = self.index.phrase_vectors(texts)
+        row = {text: number for number, text in enumerate(texts)}
+        meant = []
+        for item, question, said in zip(scored, masked, phrases, strict=True):
+            features = item.features.copy()
+            features[-1] = float(vectors[row[question]] @ vectors[row[said]])
+            meant.append(Scored(item.sketch, features))
+        return sorted(meant, key=lambda item: -item.score)
+
+    def _masked(self, sketch: Sketch) -> str:
+        text = self.links.question
+        anchors = sorted(sketch.anchors(), key=lambda a: -a.mention.first)
+        for anchor in anchors:
+            tokens = self.links.tokens[anchor.mention.first : anchor.mention.last]
+            text = text[: tokens[0].start] + _kind(anchor.place, self.ontology) + text[tokens[-1].end :]
+        return text.lower()
+
+
+def outward(rows: Sequence[Vectors], left: Sequence[int], right: Sequence[int]) -> list[float]:
+    """The similarity of each step to its word when steps take words in order, each side of the anchor read outward.
+
+    ``rows`` are the steps' similarities to all words; ``left`` and ``right`` the numbers of the words on either side,
+    nearest first. One word serves one step. Steps that can be said only out of order count for less.
+    """
+
+    def ordered(step: int, i: int, j: int) -> tuple[float, tuple[float, ...]]:
+        if step == len(rows):
+            return 0.0, ()
+        best, chosen = ordered(step + 1, i, j)
+        best, chosen = best, (0.0, *chosen)
+        for side, start in ((left, i), (right, j)):
+            for place in range(start, len(side)):
+                if (similarity := float(rows[step][side[place]])) > 0.1:
+                    rest = ordered(step + 1, place + 1, j) if side is left else ordered(step + 1, i, place + 1)
+                    if similarity + rest[0] > best:
+                        best, chosen = similarity + rest[0], (similarity, *rest[1])
+        return best, chosen
+
+    def free(step: int, taken: frozenset[int]) -> tuple[float, tuple[float, ...]]:
+        if step == len(rows):
+            return 0.0, ()
+        best, chosen = free(step + 1, taken)
+        best, chosen = best, (0.0, *chosen)
+        for number in [*left, *right]:
+            if number not in taken and (similarity := 0.8 * float(rows[step][number])) > 0.1:
+                rest = free(step + 1, taken | {number})
+                if similarity + rest[0] > best:
+                    best, chosen = similarity + rest[0], (similarity, *rest[1])
+        return best, chosen
+
+    return list(max(ordered(0, 0, 0), free(0, frozenset()))[1])
+
+
+def _kind(place: Place, ontology: Ontology) -> str:
+    classes = sorted(c for c in place if c is not None)
+    return ontology.label(classes[0]).lower() if classes else "it"
+
+
+def phrase(sketch: Sketch, ontology: Ontology) -> str:
+    """A sketch in words: "the director of the movie", "the movie whose written by is the person"."""
+    parts = [_path_phrase(branch.path, _kind(branch.anchor.place, ontology), ontology) for branch in sketch.branches]
+    if sketch.cls is not None and not parts:
+        parts = ["the " + ontology.label(sketch.cls).lower()]
+    said = " and ".join(part for part in parts if part)
+    for path in (sketch.projection, sketch.extreme.path if sketch.extreme else None):
+        if path is not None:
+            said = _path_phrase(path, said, ontology)
+    if sketch.form == "count":
+        said = "how many " + said
+    if sketch.target is not None:
+        said = f"is {_kind(sketch.target.place, ontology)} {said}"
+    return said
+
+
+def _path_phrase(path: RelationPath, start: str, ontology: Ontology) -> str:
+    said = start if start.startswith("the ") else "the " + start
+    for step, place in zip(path.steps, path.places, strict=True):
+        label = ontology.label(step.property).lower()
+        said = f"the {_kind(place, ontology)} whose {label} is {said}" if step.inverse else f"the {label} of {said}"
+    return said
+
+
+def is_number(iri: URIRef | None) -> bool:
+    """Whether a datatype is one of numbers."""
+    return iri is not None and str(iri).endswith(_NUMBER_TYPES)
+
+
+def is_date(iri: URIRef | None) -> bool:
+    """Whether a datatype is one of dates or years."""
+    return iri is not None and str(iri).endswith(_DATE_TYPES)

@@ -1,0 +1,113 @@
+"""How well the words of a question fit the terms of an ontology: by stem, and by the meaning of the embedder.
+
+Words are compared with names one by one (late interaction, as Khattab and Zaharia, ColBERT, SIGIR 2020, but on words),
+because a path is right when each of its steps is said in the question and each word of the question is in the path.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kgllm.index import Index
+from kgllm.paths import Step
+from kgllm.protocols import Vectors
+from kgllm.terms import URIRef
+from kgllm.words import Token, is_function_word, stem
+
+__all__ = ["Similarities", "Vocabulary"]
+
+_UNRELATED, _SAME = 0.22, 0.72
+"""Cosines of the default model at which two short phrases have nothing to do with each other, and mean the same."""
+_PART = 0.85  # a word of a longer name stands for less than the whole of it
+_MEANING = 0.9  # the same stem says more than the same meaning
+
+
+class Vocabulary:
+    """The names of all classes and relations of an index, ready to be compared with the words of any question."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        ontology = index.ontology
+        relations = [p for p in ontology.relations()]
+        self.classes = {c.iri for c in ontology.classes.values()}
+        named = [(c.iri, (c.label, *c.names)) for c in ontology.classes.values()]
+        named += [(p.iri, (p.label, *p.names)) for p in relations]
+        self.columns: dict[URIRef, int] = {}
+        targets: list[str] = []
+        weights: list[float] = []
+        starts: list[int] = []
+        self._stems: dict[str, dict[int, float]] = defaultdict(dict)
+        for column, (iri, names) in enumerate(named):
+            self.columns[iri] = column
+            starts.append(len(targets))
+            for name in dict.fromkeys(name.lower() for name in names if name):
+                parts = [part for part in name.split() if not is_function_word(part)] or name.split()
+                targets.append(name)
+                weights.append(1.0)
+                if len(parts) > 1:
+                    targets += parts
+                    weights += [_PART] * len(parts)
+                for part in parts:
+                    score = 1.0 if len(parts) == 1 else 0.92
+                    self._stems[stem(part)][column] = max(score, self._stems[stem(part)].get(column, 0.0))
+        self._starts = np.array(starts, dtype=np.int64)
+        self._weights = np.array(weights, dtype=np.float32)
+        self._matrix: Vectors = index.phrase_vectors(targets) if targets else np.zeros((0, index.embedder.dimension))
+
+    def compare(self, words: Sequence[Token], phrases: Mapping[int, Sequence[str]]) -> Similarities:
+        """The words against every term; ``phrases`` are longer ones by the number of the word they are built round."""
+        texts = [word.lower for word in words]
+        owners = list(range(len(words)))
+        for number, longer in phrases.items():
+            texts += [text.lower() for text in longer]
+            owners += [number] * len(longer)
+        matrix = np.zeros((len(words), len(self.columns)), dtype=np.float32)
+        if words and self.columns:
+            cosines = self.index.phrase_vectors(texts) @ self._matrix.T
+            scaled = np.clip((cosines - _UNRELATED) / (_SAME - _UNRELATED), 0.0, 1.0) * self._weights * _MEANING
+            by_term = np.maximum.reduceat(scaled, self._starts, axis=1)
+            np.maximum.at(matrix, np.array(owners), by_term.astype(np.float32))
+            for number, word in enumerate(words):
+                for column, score in self._stems.get(stem(word.lower), {}).items():
+                    matrix[number, column] = max(matrix[number, column], score)
+        return Similarities(tuple(words), matrix, self)
+
+
+class Similarities:
+    """The words of one question against every class and relation; a similarity is in [0, 1]."""
+
+    def __init__(self, words: tuple[Token, ...], matrix: Vectors, vocabulary: Vocabulary) -> None:
+        self.words = words
+        self.matrix = matrix
+        self._vocabulary = vocabulary
+        self._nothing = np.zeros(len(words), dtype=np.float32)
+
+    def of(self, iri: URIRef | None) -> Vectors:
+        """The similarity of every word to a class or property, shape (len(words),)."""
+        column = self._vocabulary.columns.get(iri) if iri is not None else None
+        return self._nothing if column is None else self.matrix[:, column]
+
+    def of_step(self, step: Step) -> Vectors:
+        """The similarity of every word to a step; a property walked backwards answers to its inverses' names too."""
+        own = self.of(step.property)
+        prop = self._vocabulary.index.ontology.properties.get(step.property)
+        for inverse in prop.inverses if prop is not None and step.inverse else ():
+            own = np.maximum(own, self.of(inverse))
+        return own
+
+    def of_any(self, iris: Iterable[URIRef | None]) -> Vectors:
+        """The similarity of every word to the best fitting of some terms, shape (len(words),)."""
+        best = self._nothing
+        for iri in iris:
+            best = np.maximum(best, self.of(iri))
+        return best
+
+    def importance(self) -> NDArray[np.float32]:
+        """How much each word can tell terms apart: its greatest similarity to any, at least 0.15; shape (len(words),)."""
+        if not self.matrix.size:
+            return self._nothing + 0.15
+        return np.maximum(self.matrix.max(axis=1), 0.15)

@@ -1,0 +1,190 @@
+"""A sketch: a reading of a question as paths that meet, before it is compiled to a query.
+
+The answer is a variable ?x. Branches lead to it from what the question names; a class may restrict it; conditions, an
+extreme and a projection hang on it by further paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal as OneOfStrings
+from typing import TypeAlias
+
+from kgllm.link import Candidate, Mention
+from kgllm.ontology import RDF_TYPE, Ontology
+from kgllm.paths import Place, RelationPath, Step
+from kgllm.query import Aggregate, Comparison, Group, Operator, Order, Query, TriplePattern, Values, Variable
+from kgllm.terms import Literal, URIRef
+
+__all__ = ["Anchor", "Branch", "Condition", "Extreme", "Sketch"]
+
+ANSWER = Variable("x")
+_VALUE = Variable("value")
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """What a branch starts from: a mention, the candidate it is taken to name, and the classes that may have."""
+
+    mention: Mention
+    candidate: Candidate
+    place: Place
+
+    @property
+    def term(self) -> URIRef | Literal:
+        """The node or literal."""
+        if self.candidate.description is not None:
+            return self.candidate.description.iri
+        assert self.candidate.value is not None  # noqa: S101 - a candidate is one or the other
+        return self.candidate.value.literal
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A path from an anchor to the answer."""
+
+    anchor: Anchor
+    path: RelationPath
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What a literal at the end of a path from the answer has to be."""
+
+    path: RelationPath
+    operator: Operator
+    value: Literal
+    numeric: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Extreme:
+    """The answer with the greatest or least value at the end of a path, or with most or fewest ends (``by_count``)."""
+
+    path: RelationPath
+    descending: bool
+    by_count: bool = False
+    numeric: bool = False
+
+
+SketchForm: TypeAlias = OneOfStrings["select", "count", "ask"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """A reading of the question. ``target`` closes the single branch of a yes/no question on another anchor."""
+
+    branches: tuple[Branch, ...] = ()
+    cls: URIRef | None = None
+    form: SketchForm = "select"
+    target: Anchor | None = None
+    among: tuple[Anchor, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    extreme: Extreme | None = None
+    projection: RelationPath | None = None
+    group_count: RelationPath | None = None
+
+    def anchors(self) -> Iterator[Anchor]:
+        """Everything that the question names and the sketch uses."""
+        yield from (branch.anchor for branch in self.branches)
+        yield from self.among
+        if self.target is not None:
+            yield self.target
+
+    def paths(self) -> Iterator[RelationPath]:
+        """Every path of it."""
+        yield from (branch.path for branch in self.branches)
+        yield from (condition.path for condition in self.conditions)
+        for path in (self.extreme.path if self.extreme else None, self.projection, self.group_count):
+            if path is not None:
+                yield path
+
+    def steps(self) -> list[Step]:
+        """Every step of it, once for each condition on the same path."""
+        return [step for path in self.paths() for step in path.steps]
+
+    def place(self, ontology: Ontology) -> Place:
+        """The classes (or datatypes) that the answer may have."""
+        if self.projection is not None:
+            return self.projection.end
+        if self.branches:
+            ends = [branch.path.end for branch in self.branches if branch.path.steps]
+            return frozenset.intersection(*ends) if ends else frozenset()
+        if self.among:
+            return self.among[0].place
+        return frozenset(ontology.populated(self.cls)) if self.cls is not None else frozenset()
+
+    @property
+    def literal(self) -> bool:
+        """Whether the answer is a literal."""
+        if self.projection is not None:
+            return self.projection.literal
+        return any(branch.path.literal for branch in self.branches)
+
+    def to_query(self, ontology: Ontology) -> Query:
+        """The query it stands for. Raises ``ValueError`` if it has no pattern."""
+        if self.form == "ask":
+            return self._ask(ontology)
+        where = self._where(ontology)
+        answer: Variable = Variable("y") if self.projection is not None else ANSWER
+        if self.form == "count":
+            return Query("count", where, (Aggregate("count", answer),))
+        if self.group_count is not None:
+            return Query("select", where, (ANSWER, Aggregate("count", Variable("n"))), group_by=(ANSWER,))
+        order: tuple[Order, ...] = ()
+        group_by: tuple[Variable, ...] = ()
+        if self.extreme is not None and self.extreme.by_count:
+            counted = Aggregate("count", _VALUE)
+            order = (Order(Variable(counted.name), self.extreme.descending),)
+            return Query("select", where, (answer, counted), group_by=(answer,), order_by=order, limit=1)
+        if self.extreme is not None:
+            key = answer if self.extreme.path == self.projection else _VALUE
+            order = (Order(key, self.extreme.descending, self.extreme.numeric),)
+        return Query("select", where, (answer,), group_by=group_by, order_by=order, limit=1 if order else None)
+
+    def _where(self, ontology: Ontology) -> Group:
+        patterns: list[TriplePattern] = []
+        values: list[Values] = []
+        comparisons: list[Comparison] = []
+        for number, branch in enumerate(self.branches):
+            prefix = "abcd"[number]
+            patterns += branch.path.patterns(branch.anchor.term, ANSWER, prefix=prefix)
+            away = branch.path.returns(prefix=prefix) + ([ANSWER] if branch.path.ends_on_return else [])
+            if isinstance(branch.anchor.term, URIRef):
+                comparisons += [Comparison(variable, "!=", branch.anchor.term) for variable in away]
+        if self.among:
+            values.append(Values(ANSWER, tuple(anchor.term for anchor in self.among)))
+        if self.cls is not None:
+            classes = ontology.populated(self.cls) or [self.cls]
+            if len(classes) == 1:
+                patterns.append(TriplePattern(ANSWER, RDF_TYPE, classes[0]))
+            else:
+                patterns.append(TriplePattern(ANSWER, RDF_TYPE, Variable("type")))
+                values.append(Values(Variable("type"), tuple(classes)))
+        for number, condition in enumerate(self.conditions):
+            end = Variable(f"v{number}")
+            patterns += condition.path.patterns(ANSWER, end, prefix=f"w{number}")
+            comparisons.append(Comparison(end, condition.operator, condition.value, condition.numeric))
+        if self.projection is not None:
+            patterns += self.projection.patterns(ANSWER, Variable("y"), prefix="z")
+        if self.group_count is not None:
+            patterns += self.group_count.patterns(ANSWER, Variable("n"), prefix="m")
+        if self.extreme is not None and self.extreme.path != self.projection:
+            patterns += self.extreme.path.patterns(ANSWER, _VALUE, prefix="e")
+        return Group(tuple(dict.fromkeys(patterns)), tuple(values), tuple(comparisons))
+
+    def _ask(self, ontology: Ontology) -> Query:
+        if self.target is None:
+            if self.cls is not None and len(self.branches) == 1 and not self.branches[0].path.steps:
+                anchor = self.branches[0].anchor.term
+                assert isinstance(anchor, URIRef)  # noqa: S101 - only nodes have classes
+                below = tuple(ontology.populated(self.cls) or [self.cls])
+                kind = Variable("type")
+                return Query("ask", Group((TriplePattern(anchor, RDF_TYPE, kind),), (Values(kind, below),)))
+            return Query("ask", self._where(ontology))
+        (branch,) = self.branches
+        between = [Variable(f"a{number}") for number in range(1, len(branch.path.steps))]
+        nodes = [branch.anchor.term, *between, self.target.term]
+        patterns = tuple(step.pattern(nodes[i], nodes[i + 1]) for i, step in enumerate(branch.path.steps))
+        return Query("ask", Group(patterns))

@@ -1,0 +1,223 @@
+"""Validate: the query before it runs and the memory after, against the ontology and the user's shapes.
+
+The open world is respected: a class that is merely another one is no contradiction, a disjoint one is. Blame is split:
+what the graph already violates without the memory is the data's fault.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any
+from typing import Literal as OneOfStrings
+
+from kgllm.ontology import RDF_TYPE, Ontology, is_vocabulary
+from kgllm.query import Path, PatternTerm, Query, Values
+from kgllm.terms import Literal, Node, Term, Triple, URIRef, n3
+
+__all__ = ["Violation", "blame", "validate_query", "validate_triples"]
+
+_XSD = "http://www.w3.org/2001/XMLSchema#"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A finding, with the fields of ``sh:ValidationResult`` and whose fault it is."""
+
+    focus: Node | None
+    path: URIRef | None
+    value: Term | None
+    constraint: str
+    severity: OneOfStrings["Violation", "Warning", "Info"]
+    message: str
+    blame: OneOfStrings["data", "memory", "query"] = "memory"
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``kgllm ask --json`` prints it."""
+        return {
+            "focus": n3(self.focus) if self.focus is not None else None,
+            "path": n3(self.path) if self.path is not None else None,
+            "value": n3(self.value) if self.value is not None else None,
+            "constraint": self.constraint,
+            "severity": self.severity,
+            "message": self.message,
+            "blame": self.blame,
+        }
+
+
+def validate_query(query: Query, ontology: Ontology) -> list[Violation]:
+    """The faults of a pattern that no data can mend: undefined terms, and terms that disjoint classes keep apart."""
+    found: list[Violation] = []
+    must_be: dict[PatternTerm, dict[URIRef, str]] = defaultdict(dict)
+    kinds = {v.variable: v.terms for group in [query.where] for v in _all_values(group)}
+    for pattern in query.where.triple_patterns(negated=True):
+        prop_iri = pattern.predicate.iri if isinstance(pattern.predicate, Path) else pattern.predicate
+        if not isinstance(prop_iri, URIRef):
+            continue
+        if prop_iri == RDF_TYPE:
+            classes = [pattern.object] if isinstance(pattern.object, URIRef) else list(kinds.get(pattern.object, ()))  # type: ignore[arg-type]
+            if len(classes) == 1 and isinstance(classes[0], URIRef):
+                must_be[pattern.subject][classes[0]] = f"it is a {ontology.label(classes[0])}"
+            continue
+        prop = ontology.properties.get(prop_iri)
+        if prop is None:
+            if not is_vocabulary(prop_iri):
+                found.append(_fault(prop_iri, "undefined", f"neither the ontology nor the data has <{prop_iri}>"))
+            continue
+        for axiom in prop.domains:
+            if len(axiom) == 1:
+                must_be[pattern.subject][axiom[0]] = f"it has a {prop.label}"
+        for axiom in prop.ranges:
+            if len(axiom) == 1 and axiom[0] in ontology.classes and not isinstance(pattern.object, Literal):
+                must_be[pattern.object][axiom[0]] = f"it is a {prop.label} of something"
+    for term, reasons in must_be.items():
+        for one, other in combinations(reasons, 2):
+            if ontology.are_disjoint(one, other):
+                found.append(
+                    Violation(
+                        term if isinstance(term, URIRef) else None,
+                        None,
+                        None,
+                        "disjoint",
+                        "Violation",
+                        f"{term} must be a {ontology.label(one)} because {reasons[one]}, and a {ontology.label(other)} "
+                        f"because {reasons[other]}; nothing is both",
+                        "query",
+                    )
+                )
+    return found
+
+
+def _all_values(group: Any) -> Iterable[Values]:
+    for part in group._groups():
+        yield from part.values
+
+
+def _fault(focus: URIRef, constraint: str, message: str) -> Violation:
+    return Violation(focus, None, None, constraint, "Violation", message, "query")
+
+
+def validate_triples(
+    triples: Sequence[Triple], ontology: Ontology, *, focus: set[Node] | None = None
+) -> list[Violation]:
+    """The contradictions among some triples: disjointness, domains, ranges, functional properties, datatypes.
+
+    ``focus`` restricts the findings to those nodes; all triples serve as premises.
+    """
+    types: dict[Node, set[URIRef]] = defaultdict(set)
+    values: dict[tuple[Node, URIRef], list[Term]] = defaultdict(list)
+    subjects: dict[tuple[Term, URIRef], list[Node]] = defaultdict(list)
+    for s, p, o in triples:
+        if p == RDF_TYPE and isinstance(o, URIRef):
+            types[s].add(o)
+        elif o not in values[s, p]:
+            values[s, p].append(o)
+            subjects[o, p].append(s)
+    found: list[Violation] = []
+    label = ontology.label
+
+    def report(node: Node, path: URIRef, value: Term | None, constraint: str, message: str) -> None:
+        if focus is None or node in focus:
+            found.append(Violation(node, path, value, constraint, "Violation", message))
+
+    for node, classes in types.items():
+        for one, other in combinations(sorted(classes), 2):
+            if ontology.are_disjoint(one, other):
+                report(node, RDF_TYPE, other, "disjoint", f"nothing is both a {label(one)} and a {label(other)}")
+    for (s, p), objects in values.items():
+        prop = ontology.properties.get(p)
+        if prop is None:
+            continue
+        if "functional" in prop.characteristics and len(objects) > 1 and _differ(objects):
+            report(s, p, objects[1], "functional", f"{prop.label} has one value at most, here {len(objects)}")
+        for axiom in prop.domains:
+            if clash := _clash(types[s], axiom, ontology):
+                report(
+                    s, p, None, "domain", f"what has a {prop.label} is a {_either(axiom, label)}, not a {label(clash)}"
+                )
+        for o in objects:
+            if isinstance(o, Literal):
+                found += _literal_faults(s, p, o, prop.ranges, focus)
+                continue
+            for axiom in prop.ranges:
+                if clash := _clash(types[o], axiom, ontology):
+                    report(s, p, o, "range", f"a {prop.label} is a {_either(axiom, label)}, not a {label(clash)}")
+    for (o, p), nodes in subjects.items():
+        prop = ontology.properties.get(p)
+        if prop and "inverse_functional" in prop.characteristics and len(nodes) > 1:
+            report(nodes[1], p, o, "inverseFunctional", f"{prop.label} belongs to one node at most, here {len(nodes)}")
+    return found
+
+
+def _differ(objects: Sequence[Term]) -> bool:
+    """Whether values are different for sure: literals are, nodes may be one under two names."""
+    return all(isinstance(o, Literal) for o in objects)
+
+
+def _clash(types: set[URIRef], axiom: Sequence[URIRef], ontology: Ontology) -> URIRef | None:
+    """A class that is disjoint with every alternative of an axiom."""
+    alternatives = [c for c in axiom if c in ontology.classes]
+    if not alternatives:
+        return None
+    return next((t for t in sorted(types) if all(ontology.are_disjoint(t, c) for c in alternatives)), None)
+
+
+def _either(axiom: Sequence[URIRef], label: Callable[[URIRef], str]) -> str:
+    return " or a ".join(label(c) for c in axiom)
+
+
+def _literal_faults(
+    s: Node, p: URIRef, o: Literal, ranges: Sequence[Sequence[URIRef]], focus: set[Node] | None
+) -> list[Violation]:
+    if focus is not None and s not in focus:
+        return []
+    found = []
+    datatype = str(o.datatype or _XSD + "string")
+    if ill_typed(o):
+        found.append(
+            Violation(s, p, o, "datatype", "Violation", f"“{o}” is not written as {datatype.rsplit('#', 1)[-1]}")
+        )
+    wanted = [str(axiom[0]) for axiom in ranges if len(axiom) == 1 and str(axiom[0]).startswith(_XSD)]
+    for kind in wanted:
+        if kind != datatype and not _derives(datatype, kind) and not (kind == _XSD + "string" and o.language):
+            short = kind.rsplit("#", 1)[-1]
+            found.append(
+                Violation(s, p, o, "datatype", "Violation", f"“{o}” is {datatype.rsplit('#', 1)[-1]}, not {short}")
+            )
+    return found
+
+
+_INTEGERS = {
+    _XSD + name
+    for name in ("integer", "int", "long", "short", "byte", "nonNegativeInteger", "positiveInteger", "unsignedInt")
+}
+
+
+def _derives(datatype: str, kind: str) -> bool:
+    return (kind == _XSD + "decimal" and datatype in _INTEGERS) or (kind == _XSD + "integer" and datatype in _INTEGERS)
+
+
+def ill_typed(literal: Literal) -> bool:
+    """Whether a literal's text is outside its datatype's lexical space (the common XML Schema types)."""
+    import re
+
+    patterns = {
+        **dict.fromkeys(_INTEGERS, r"[+-]?\d+"),
+        _XSD + "decimal": r"[+-]?(\d+(\.\d*)?|\.\d+)",
+        _XSD + "double": r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[+-]?INF|NaN",
+        _XSD + "float": r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[+-]?INF|NaN",
+        _XSD + "boolean": r"true|false|0|1",
+        _XSD + "date": r"-?\d{4,}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(Z|[+-]\d\d:\d\d)?",
+        _XSD + "dateTime": r"-?\d{4,}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?",
+        _XSD + "gYear": r"-?\d{4,}(Z|[+-]\d\d:\d\d)?",
+    }
+    pattern = patterns.get(str(literal.datatype))
+    return pattern is not None and re.fullmatch(pattern, str(literal).strip()) is None
+
+
+def blame(found: Sequence[Violation], before: Sequence[Violation]) -> list[Violation]:
+    """The findings, those that stood before the memory (or the new triples) came marked as the data's."""
+    old = {(v.focus, v.path, v.value, v.constraint) for v in before}
+    return [replace(v, blame="data" if (v.focus, v.path, v.value, v.constraint) in old else "memory") for v in found]

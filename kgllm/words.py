@@ -1,0 +1,268 @@
+"""The words of a question: tokens with their places, function words, stems, numbers and dates, and the form it asks for.
+
+English is read in full, German as far as its question words, function words and articles go.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal as OneOfStrings
+from typing import TypeAlias
+
+__all__ = ["Bound", "Form", "Token", "asks_for", "bounds", "content_tokens", "is_function_word", "stem", "tokenize"]
+
+_TOKEN = re.compile(r"\w+(?:[’'](?!s\b)\w+)*|[’']s\b|[^\w\s]", re.UNICODE)
+
+_FUNCTION_WORDS = frozenset(
+    """
+    a an the this that these those some any each every all both no not of in on at by for with from to into onto as
+    about over under between among through during and or but nor so than then also too just only own same other s t d
+    ll re ve i you he she it we they me him her us them my your his its our their one ones
+    is are was were be been being am do does did done doing have has had having can could may might must shall should
+    will would there here if who whom whose what which when where why how
+    der die das den dem des ein eine einen einem einer eines und oder von vom zu zum zur im am auf aus bei mit nach
+    ist sind war waren wird wurde wurden hat haben hatte es er sie wer wen wem wessen was welche welcher welches
+    welchen welchem wann wo wohin woher wie wieviel warum
+    """.split()  # noqa: SIM905 - a list of a hundred literals reads worse
+)
+_LIGHT_WORDS = frozenset(
+    """
+    list name names show give tell find get return display print please know listed called named known certain
+    following different various present exist exists available many much number count total amount
+    kind type sort thing things nenne zeige gib liste viele anzahl
+    """.split()  # noqa: SIM905 - as above
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A word or mark of the question, and where it stands in it (character offsets, end exclusive)."""
+
+    text: str
+    start: int
+    end: int
+
+    @property
+    def lower(self) -> str:
+        """The token without case."""
+        return self.text.casefold()
+
+    @property
+    def is_word(self) -> bool:
+        """Whether it is more than punctuation."""
+        return self.text[0].isalnum() or self.text[0] == "_"
+
+
+def tokenize(text: str) -> list[Token]:
+    """The tokens of a text; a possessive 's stands alone."""
+    return [Token(match.group(), match.start(), match.end()) for match in _TOKEN.finditer(text)]
+
+
+def is_function_word(word: str) -> bool:
+    """Whether a word carries grammar rather than meaning."""
+    return word.casefold() in _FUNCTION_WORDS
+
+
+def content_tokens(tokens: list[Token]) -> list[Token]:
+    """The tokens that say what is asked about: neither grammar nor the phrases with which one asks."""
+    return [t for t in tokens if t.is_word and t.lower not in _FUNCTION_WORDS and t.lower not in _LIGHT_WORDS]
+
+
+@cache
+def stem(word: str) -> str:
+    """The Snowball stem of a word, without case."""
+    return str(_stemmer().stemWord(word.casefold()))
+
+
+@cache
+def _stemmer():  # type: ignore[no-untyped-def]  # the package carries no types
+    import snowballstemmer
+
+    return snowballstemmer.stemmer("english")
+
+
+Form: TypeAlias = OneOfStrings["who", "when", "where", "how many", "yes/no", "define", "which", "other"]
+
+_YES_NO = re.compile(
+    r"(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|ist|sind|war|waren|hat|haben|wurde)\b(?! (?:you|i|we|one)\b)", re.I
+)
+_HOW_MANY = re.compile(r"\b(?:how many|how much|(?:^|the |total )number of|count of|count the|count all|wie ?viele?|anzahl)\b", re.I)
+_DEFINE = re.compile(
+    r"(?:(?:what|who)(?:\s+(?:is|are|was|were)|['’]s)|define|describe|explain|tell me about|(?:was|wer)\s+(?:ist|sind|war))"
+    r"\s+(?:(?:meant by|the meaning of)\s+)?(?:an?\s+|the\s+|eine?\s+|der\s+|die\s+|das\s+)?(?P<rest>.+?)\s*[?.!]*\s*$",
+    re.I,
+)
+_WHO = re.compile(r"\b(?:who|whom|whose|wer|wen|wem)\b", re.I)
+_WHEN = re.compile(r"\b(?:when|what year|which year|what date|which date|what time|wann|release dates?|years)\b", re.I)
+_WHERE = re.compile(r"\b(?:where|wo|wohin|woher)\b", re.I)
+_WHICH = re.compile(r"\b(?:which|what|welche[rsnm]?|was)\b", re.I)
+
+
+def asks_for(question: str) -> Form:
+    """The kind of answer that the wording asks for."""
+    text = question.strip()
+    if _YES_NO.match(text) and not _WHICH.match(text):
+        return "yes/no"
+    for form, pattern in (("how many", _HOW_MANY), ("when", _WHEN), ("where", _WHERE), ("who", _WHO)):
+        if pattern.search(text):
+            return form  # type: ignore[return-value]
+    return "which" if _WHICH.search(text) else "other"
+
+
+def definition_of(question: str) -> str | None:
+    """What a question of the form "what is a …?" asks to have explained; ``None`` for any other form."""
+    match = _DEFINE.match(question.strip())
+    return match["rest"] if match else None
+
+
+def looks_like_description(question: str) -> bool:
+    """Whether a text describes something rather than asks: no question word, no request, no question mark."""
+    text = question.strip()
+    if text.endswith("?") or _YES_NO.match(text) or _HOW_MANY.search(text):
+        return False
+    first = tokenize(text)[:1]
+    if first and (first[0].lower in _LIGHT_WORDS or first[0].lower in {"count", "in", "which", "what"}):
+        return False
+    return not re.match(r"(?:who|whom|whose|what|which|when|where|why|how|wer|was|welche\w?|wann|wo|wie)\b", text, re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A condition on a number or a year: operator, its value as written, and where it stands in the question."""
+
+    operator: OneOfStrings["=", "<", "<=", ">", ">="]
+    value: str
+    start: int
+    end: int
+    is_year: bool
+
+
+_NUMBER = r"(?P<value>\d[\d,]*(?:\.\d+)?|\d{4}-\d{2}-\d{2})"
+_BOUNDS: tuple[tuple[str, str], ...] = (
+    (">=", r"(?:at least|no less than|not less than|minimum of|mindestens)"),
+    ("<=", r"(?:at most|no more than|not more than|up to|maximum of|höchstens)"),
+    (
+        ">",
+        r"(?:more than|greater than|larger than|higher than|above|over|exceeds?|exceeding|bigger than|longer than"
+        r"|older than|heavier than|after|since|later than|mehr als|nach)",
+    ),
+    (
+        "<",
+        r"(?:less than|fewer than|smaller than|lower than|below|under|shorter than|younger than|lighter than|before"
+        r"|earlier than|prior to|until|weniger als|vor)",
+    ),
+    ("=", r"(?:equal to|exactly|in the year|in year|in|during|of)"),
+)
+
+
+def bounds(question: str) -> list[Bound]:
+    """The numeric and yearly conditions of a question, those with words for an order first to claim their number."""
+    found: list[Bound] = []
+    for operator, words in _BOUNDS:
+        for match in re.finditer(rf"\b{words}\s+(?:the\s+year\s+)?{_NUMBER}\b", question, re.I):
+            value = match["value"].replace(",", "")
+            if any(b.start <= match.start("value") < b.end for b in found):
+                continue
+            is_year = bool(re.fullmatch(r"1[0-9]{3}|20[0-9]{2}", value))
+            if operator == "=" and not is_year:
+                continue
+            found.append(Bound(operator, value, match.start(), match.end(), is_year))  # type: ignore[arg-type]
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Superlative:
+    """A word that asks for an extreme: the quantities it can mean, and whether the greatest value is wanted."""
+
+    quantities: tuple[str, ...]
+    descending: bool
+    start: int
+    end: int
+
+
+_EXTREMES: dict[str, tuple[str, bool]] = {
+    "largest": ("size area population", True),
+    "biggest": ("size area population", True),
+    "greatest": ("size number", True),
+    "highest": ("height elevation number rate", True),
+    "tallest": ("height", True),
+    "longest": ("length duration", True),
+    "heaviest": ("mass weight", True),
+    "oldest": ("birth date age year", False),
+    "most expensive": ("price cost", True),
+    "fastest": ("speed", True),
+    "deepest": ("depth", True),
+    "latest": ("date year", True),
+    "newest": ("date year", True),
+    "most recent": ("date year", True),
+    "last": ("date year", True),
+    "best": ("rating score rank", True),
+    "maximum": ("number", True),
+    "most populous": ("population", True),
+    "richest": ("income value", True),
+    "widest": ("width", True),
+    "smallest": ("size area population", False),
+    "lowest": ("height number rate", False),
+    "shortest": ("length duration height", False),
+    "lightest": ("mass weight", False),
+    "youngest": ("birth date age", True),
+    "cheapest": ("price cost", False),
+    "least expensive": ("price cost", False),
+    "slowest": ("speed", False),
+    "earliest": ("date year", False),
+    "first": ("date year", False),
+    "minimum": ("number", False),
+    "poorest": ("income value", False),
+    "worst": ("rating score rank", False),
+    "schwerste": ("mass weight", True),
+    "größte": ("size area population", True),
+    "längste": ("length duration", True),
+    "älteste": ("birth date age", False),
+    "erste": ("date year", False),
+    "letzte": ("date year", True),
+}
+_COMPARATIVES = {
+    "larger": "largest",
+    "bigger": "biggest",
+    "higher": "highest",
+    "taller": "tallest",
+    "longer": "longest",
+    "heavier": "heaviest",
+    "older": "oldest",
+    "faster": "fastest",
+    "deeper": "deepest",
+    "later": "latest",
+    "newer": "newest",
+    "smaller": "smallest",
+    "lower": "lowest",
+    "shorter": "shortest",
+    "lighter": "lightest",
+    "younger": "youngest",
+    "cheaper": "cheapest",
+    "slower": "slowest",
+    "earlier": "earliest",
+    "more expensive": "most expensive",
+    "schwerer": "schwerste",
+    "größer": "größte",
+    "älter": "älteste",
+}
+
+
+def superlative(question: str, *, comparative: bool = False) -> Superlative | None:
+    """The extreme that a question asks for, or with ``comparative`` the greater of two; ``None`` if it asks for none."""
+    table = {word: _EXTREMES[of] for word, of in _COMPARATIVES.items()} if comparative else _EXTREMES
+    for word in sorted(table, key=len, reverse=True):
+        if match := re.search(rf"\b{word}[rsn]?\b", question, re.I):
+            quantities, descending = table[word]
+            return Superlative(tuple(quantities.split()), descending, match.start(), match.end())
+    return None
+
+
+def most_or_fewest(question: str) -> tuple[bool, int, int] | None:
+    """Whether the most (True) or the fewest of something is asked for, and where it says so."""
+    for pattern, descending in ((r"\b(?:the )?most\b", True), (r"\b(?:the )?(?:fewest|least)\b", False)):
+        if (match := re.search(pattern, question, re.I)) and not superlative(question):
+            return descending, match.start(), match.end()
+    return None

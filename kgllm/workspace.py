@@ -1,0 +1,300 @@
+"""Where the parts are put together: a source, its ontology and shapes, the index folder, and the engines behind them.
+
+Only this module and ``kgllm.settings`` know which engine stands behind which protocol.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kgllm.engines.endpoint import EndpointStore
+from kgllm.engines.faiss import FaissIndex
+from kgllm.engines.onnx import OnnxEmbedder
+from kgllm.engines.oxigraph import OxigraphStore
+from kgllm.errors import IncompleteDataError, IndexMismatchError, InputError
+from kgllm.generations import Generation, Generations
+from kgllm.index import FORMAT, Index, IndexSettings, export_embedder, fill_generation
+from kgllm.ontology import Ontology, read_ontology
+from kgllm.protocols import Embedder, GraphStore, Progress
+from kgllm.sources import Source, file_fingerprint
+from kgllm.terms import Namespaces
+
+if TYPE_CHECKING:
+    import rdflib
+
+__all__ = ["Workspace"]
+
+SMALL = 50_000  # nodes: what is indexed unasked; about four minutes of embedding on two cores
+_NODES_PER_SECOND = 200
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """A progress report that nobody wants."""
+
+
+@dataclass(slots=True, weakref_slot=True)
+class _Opened:
+    """What has been opened so far, to be closed again."""
+
+    store: GraphStore | None = None
+    index: Index | None = None
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A graph and all that is known about where it lies and how it is to be read.
+
+    ``folder`` holds the index; ``is_own_folder`` says that the user named it, so that nothing there is replaced unasked.
+    """
+
+    source: Source | rdflib.Graph
+    folder: Path
+    ontology_files: tuple[Path, ...] = ()
+    shapes_files: tuple[Path, ...] = ()
+    settings: IndexSettings = field(default_factory=IndexSettings)
+    is_own_folder: bool = False
+    timeout_s: float = 30
+    progress: Progress = _silent
+
+    @property
+    def name(self) -> str:
+        """What the source is called in messages."""
+        return self.source.name if isinstance(self.source, Source) else "rdflib graph"
+
+    @cached_property
+    def _opened(self) -> _Opened:
+        return _Opened()
+
+    @cached_property
+    def store(self) -> GraphStore:
+        """The graph alone: the index's own store where it is up to date, else the endpoint, or the files in memory."""
+        if self._opened.index is not None:
+            return self._opened.index.store
+        generation = self._generations.current(verify="sizes") if self.folder.exists() else None
+        if generation is not None and self._mismatch(generation) is None:
+            self._opened.store = self._open_store(generation)
+        else:
+            self._opened.store = self._load_store()
+        return self._opened.store
+
+    @cached_property
+    def ontology(self) -> Ontology:
+        """The ontology, from the index where one is open, else read now."""
+        if self._opened.index is not None:
+            return self._opened.index.ontology
+        extra = self._ontology_store()
+        try:
+            return read_ontology([self.store, *([extra] if extra else [])], languages=self.settings.languages)
+        finally:
+            if extra is not None:
+                extra.close()
+
+    @cached_property
+    def namespaces(self) -> Namespaces:
+        """The prefixes of the data, then those of the ontology, then the well-known ones."""
+        return Namespaces(self.store.prefixes())
+
+    @cached_property
+    def index(self) -> Index:
+        """The index, opened if it is up to date, built if there is none and the graph is small.
+
+        Raises ``IndexMismatchError`` for a folder that the user named and that holds another graph's or model's index,
+        ``InputError`` for a graph that is too large to be indexed unasked.
+        """
+        generation = self._generations.current(verify="sizes") if self.folder.exists() else None
+        if generation is not None:
+            mismatch = self._mismatch(generation)
+            if mismatch is None:
+                return self._open(generation)
+            if self.is_own_folder:
+                raise IndexMismatchError(
+                    f"the index in {self.folder} does not match: {mismatch}",
+                    why="answers from it would be about something else",
+                    try_next="bring it up to date with kgllm index, or name another folder with --index",
+                )
+        nodes = self._count_nodes()
+        if nodes > SMALL:
+            minutes = max(1, round(nodes / _NODES_PER_SECOND / 60))
+            raise InputError(
+                f"{self.name} has {nodes:,} nodes and no index yet",
+                why=f"building one takes about {minutes} minutes, so it is not done unasked",
+                try_next="kgllm index with the same options, once",
+            )
+        return self._open(self.build())
+
+    def build(self, *, rebuild: bool = False) -> Generation:
+        """Build the index, or bring it up to date; with ``rebuild`` even where nothing changed."""
+        previous = self._generations.current(verify="sizes") if self.folder.exists() and not rebuild else None
+        if previous is not None and self._mismatch(previous) is None:
+            return previous
+        from kgllm.engines.sentence_transformers import DEFAULT_MODEL, SentenceTransformersEmbedder
+
+        embedder = SentenceTransformersEmbedder(self.settings.model or DEFAULT_MODEL)
+        same_model = previous is not None and previous.manifest.get("model") == embedder.identity
+        extra = self._ontology_store()
+        try:
+            return self._generations.write(
+                lambda folder: self._fill(
+                    folder, embedder, extra, previous.folder if previous is not None and same_model else None
+                )
+            )
+        finally:
+            if extra is not None:
+                extra.close()
+
+    def close(self) -> None:
+        """Close what was opened."""
+        for part in (self._opened.index, self._opened.store):
+            if part is not None:
+                part.close()
+
+    @cached_property
+    def _generations(self) -> Generations:
+        return Generations(self.folder)
+
+    def _fill(
+        self, folder: Path, embedder: Any, extra: GraphStore | None, previous: Path | None
+    ) -> Mapping[str, Any]:
+        source: dict[str, Any] = self._source_facts()
+        self.progress("load the graph", 0, 1)
+        if isinstance(self.source, Source) and self.source.kind == "endpoint":
+            store: GraphStore = self._load_store()
+            source["fingerprint"] = self._endpoint_fingerprint(store)
+        else:
+            given = self.source.files if isinstance(self.source, Source) else self.source
+            built = OxigraphStore.build(given, folder / "kg")
+            store = OxigraphStore.open(
+                folder / "kg", source=self.name, prefixes=built.prefixes, timeout_s=self.timeout_s
+            )
+            source |= {"fingerprint": built.fingerprint, "triples": built.triples, "prefixes": built.prefixes}
+        try:
+            facts = fill_generation(
+                folder,
+                store=store,
+                ontology_store=extra,
+                settings=self.settings,
+                embedder=embedder,
+                previous=previous,
+                progress=self.progress,
+            )
+        finally:
+            store.close()
+        if extra is not None:
+            source["prefixes"] = extra.prefixes() | source.get("prefixes", {})
+        index = FaissIndex.build(np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False))
+        (folder / "links.faiss").write_bytes(index.to_bytes())
+        exported = export_embedder(embedder, folder / "embedder")
+        return {**facts, "source": source, "model": embedder.identity, "exported": exported}
+
+    def _open(self, generation: Generation) -> Index:
+        folder, manifest = generation.folder, generation.manifest
+        embedder: Embedder
+        if manifest["exported"]:
+            embedder = OnnxEmbedder(folder / "embedder")
+        else:
+            from kgllm.engines.sentence_transformers import DEFAULT_MODEL, SentenceTransformersEmbedder
+
+            embedder = SentenceTransformersEmbedder(self.settings.model or DEFAULT_MODEL)
+        index = Index(
+            folder,
+            store=self._opened.store or self._open_store(generation),
+            embedder=embedder,
+            vectors=FaissIndex(
+                np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False),
+                links=(folder / "links.faiss").read_bytes(),
+            ),
+            ontology=Ontology.from_json((folder / "ontology.json").read_text(encoding="utf-8")),
+            namespaces=Namespaces(manifest["source"].get("prefixes", {})),
+        )
+        self._opened.index = index
+        return index
+
+    def _open_store(self, generation: Generation) -> GraphStore:
+        if isinstance(self.source, Source) and self.source.kind == "endpoint":
+            return self._load_store()
+        return OxigraphStore.open(
+            generation.folder / "kg",
+            source=self.name,
+            prefixes=generation.manifest["source"]["prefixes"],
+            timeout_s=self.timeout_s,
+        )
+
+    def _load_store(self) -> GraphStore:
+        if not isinstance(self.source, Source):
+            return OxigraphStore.from_graph(self.source, timeout_s=self.timeout_s)
+        if self.source.url is not None:
+            return EndpointStore(self.source.url, timeout_s=self.timeout_s)
+        return OxigraphStore.load(self.source.files, source=self.name, timeout_s=self.timeout_s)
+
+    def _ontology_store(self) -> GraphStore | None:
+        if not self.ontology_files:
+            return None
+        return OxigraphStore.load(self.ontology_files, source="the ontology", timeout_s=120)
+
+    def _count_nodes(self) -> int:
+        rows = self.store.select("SELECT (COUNT(DISTINCT ?s) AS ?n) WHERE { ?s ?p ?o }", timeout_s=self.timeout_s)
+        if not rows.complete:
+            raise IncompleteDataError(f"{self.name} cut the count of its nodes", try_next="raise the endpoint's limits")
+        return int(str(rows.rows[0][0]))
+
+    def _endpoint_fingerprint(self, store: GraphStore) -> str:
+        rows = store.select("SELECT (COUNT(*) AS ?n) WHERE { ?s ?p ?o }", timeout_s=self.timeout_s).rows
+        return f"{rows[0][0]} triples"
+
+    def _source_facts(self) -> dict[str, Any]:
+        """Where the source lies, and what tells without reading it that it did not change."""
+        facts: dict[str, Any] = {"name": self.name}
+        if isinstance(self.source, Source) and self.source.url is not None:
+            facts["url"] = self.source.url
+        files = [*(self.source.files if isinstance(self.source, Source) else ()), *self.ontology_files]
+        facts["files"] = {str(f): [f.stat().st_size, f.stat().st_mtime_ns] for f in files}
+        facts["ontology"] = file_fingerprint(self.ontology_files) if self.ontology_files else ""
+        return facts
+
+    def _mismatch(self, generation: Generation) -> str | None:
+        """What makes an index another one than is asked for; ``None`` if nothing does."""
+        manifest = generation.manifest
+        if manifest.get("format") != FORMAT:
+            return f"it was written by kgllm {manifest.get('kgllm')}, in another format"
+        if (built := manifest["settings"]) != (asked := self.settings.to_json()):
+            changed = [key for key in asked if asked[key] != built.get(key)]
+            return "; ".join(f"{key} was {built.get(key) or 'the default'}, now {asked[key] or 'the default'}" for key in changed)
+        facts, now = manifest["source"], self._source_facts()
+        if facts.get("url") != now.get("url"):
+            return f"it was made from {facts.get('url') or facts['name']}, not from {now.get('url') or now['name']}"
+        if now.get("url") is not None:
+            if not isinstance(self.source, Source):
+                return None
+            changed_to = self._endpoint_fingerprint(self._opened.store or self._load_store())
+            return None if changed_to == facts["fingerprint"] else f"the graph had {facts['fingerprint']}, now {changed_to}"
+        if isinstance(self.source, Source):
+            if facts["files"] == now["files"] and self.source.files:
+                return None
+            fingerprint = file_fingerprint(self.source.files)
+        else:
+            fingerprint = OxigraphStore.fingerprint(self.source)
+        if fingerprint != facts["fingerprint"]:
+            return f"the graph changed since it was made from {facts['name']}"
+        return None if facts["ontology"] == now["ontology"] else "the ontology changed since it was made"
+
+
+def default_folder(
+    cache: Path, source: Source | rdflib.Graph, ontology_files: Sequence[Path], settings: IndexSettings
+) -> Path:
+    """The folder under ``cache`` for the index of a source, its ontology and settings."""
+    if isinstance(source, Source):
+        named = [source.url or "", *map(str, source.files), *map(str, ontology_files)]
+        name = source.name
+    else:
+        named, name = [OxigraphStore.fingerprint(source), *map(str, ontology_files)], "graph"
+    key = json.dumps([named, settings.to_json()], sort_keys=True)
+    readable = "".join(c if c.isalnum() else "-" for c in name)[:40]
+    return cache / "indexes" / f"{readable}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
