@@ -255,7 +255,7 @@ def read_questions(file: Path) -> list[Question]:
     A line has a ``question``, perhaps ``id``, ``kind`` and ``"match": "any"``, and gold: N-Triples terms in
     ``answer_nt``, else ``rows`` of these or of plain text, else ``answers``, IRIs or plain text.
 
-    Raises ``InputError`` with the number of the first line that is none of this, ``SourceNotFoundError`` without a file.
+    Raises ``InputError`` with the number of the first line that is none of this, ``SourceNotFoundError`` without file.
     """
     opener = gzip.open if file.suffix == ".gz" else open
     try:
@@ -359,7 +359,7 @@ def _iris_of(answer: Answer) -> set[URIRef]:
     terms += [term for claim in answer.claims for triple in claim.evidence for term in triple]
     if answer.query is not None:
         terms += answer.query.iris()
-    return {term for term in terms if isinstance(term, URIRef) and not is_vocabulary(term)}
+    return {term for term in terms if isinstance(term, URIRef) and not is_vocabulary(str(term))}
 
 
 def _invented(iris: set[URIRef], workspace: Workspace) -> set[URIRef]:
@@ -373,14 +373,8 @@ def _invented(iris: set[URIRef], workspace: Workspace) -> set[URIRef]:
 
 
 def _occurring(iris: Sequence[URIRef], store: GraphStore) -> set[URIRef]:
-    written = []
-    for iri in iris:
-        try:
-            written.append(n3(iri))
-        except ValueError:
-            continue  # not even an IRI
     rows = store.select(
-        f"SELECT DISTINCT ?x WHERE {{ VALUES ?x {{ {' '.join(written)} }} "
+        f"SELECT DISTINCT ?x WHERE {{ VALUES ?x {{ {' '.join(map(n3, iris))} }} "
         "FILTER(EXISTS { ?x ?p ?o } || EXISTS { ?s ?p2 ?x } || EXISTS { ?s2 ?x ?o2 }) }"
     )
     return {x for (x,) in rows.rows if isinstance(x, URIRef)}
