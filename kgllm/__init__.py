@@ -1,3 +1,98 @@
 """kgllm answers questions from a knowledge graph you own, and names the triples that every statement rests on."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kgllm.answer import Answer, Claim
+    from kgllm.assistant import Assistant
+    from kgllm.errors import (
+        BackendError,
+        DamagedIndexError,
+        DeadlineError,
+        EmbedderError,
+        EmptyGraphError,
+        EndpointError,
+        IncompleteDataError,
+        IndexMismatchError,
+        InputError,
+        KgllmError,
+        MissingExtraError,
+        ModelServerError,
+        QueryRefusedError,
+        QuestionError,
+        RdfSyntaxError,
+        SettingsError,
+        SourceNotFoundError,
+        WorkerError,
+    )
+    from kgllm.memory import Fact, WorkingMemoryGraph
+    from kgllm.ontology import Ontology
+    from kgllm.opening import open
+    from kgllm.protocols import Hit, Rows, Usage
+    from kgllm.query import Query
+    from kgllm.validate import Violation
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "Answer",
+    "Assistant",
+    "BackendError",
+    "Claim",
+    "DamagedIndexError",
+    "DeadlineError",
+    "EmbedderError",
+    "EmptyGraphError",
+    "EndpointError",
+    "Fact",
+    "Hit",
+    "IncompleteDataError",
+    "IndexMismatchError",
+    "InputError",
+    "KgllmError",
+    "MissingExtraError",
+    "ModelServerError",
+    "Ontology",
+    "Query",
+    "QueryRefusedError",
+    "QuestionError",
+    "RdfSyntaxError",
+    "Rows",
+    "SettingsError",
+    "SourceNotFoundError",
+    "Usage",
+    "Violation",
+    "WorkerError",
+    "WorkingMemoryGraph",
+    "__version__",
+    "open",
+]
+
+_MODULES = {
+    "answer": ["Answer", "Claim"],
+    "assistant": ["Assistant"],
+    "memory": ["Fact", "WorkingMemoryGraph"],
+    "ontology": ["Ontology"],
+    "opening": ["open"],
+    "protocols": ["Hit", "Rows", "Usage"],
+    "query": ["Query"],
+    "validate": ["Violation"],
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """What the package offers is imported when it is first used (PEP 562): ``import kgllm`` itself costs nothing."""
+    if name not in __all__:
+        raise AttributeError(f"module 'kgllm' has no attribute {name!r}")
+    from importlib import import_module
+
+    found = getattr(import_module(f"kgllm.{_HOME.get(name, 'errors')}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -40,7 +40,7 @@ def open(
     timeout_s: float | None = None,
     progress: Progress | None = None,
 ) -> Assistant:
-    """An assistant over a graph: files by path, glob or folder, an endpoint's URL, a name of kgllm.toml, an rdflib graph.
+    """An assistant over a graph: a path, glob or folder, an endpoint's URL, a name of kgllm.toml, or an rdflib graph.
 
     What is not passed is taken from the environment, ``./kgllm.toml`` and the user's configuration. ``index`` is the
     folder of the index, ``labels`` the properties that name and describe nodes, ``strict`` has every sentence rendered

@@ -92,7 +92,7 @@ def read_settings(
     cache_dir: Path,
     given_as: str = "argument",
 ) -> Settings:
-    """The settings: those ``given`` (``None`` is not given), then the environment's, then the files' in the two folders.
+    """The settings: those ``given`` (``None`` is not given), then the environment's, then the two folders' files'.
 
     Raises ``SettingsError`` for an unknown key, naming the nearest known one, and for a value that cannot be used.
     """
@@ -136,7 +136,8 @@ def _choose_graph(
             return
         if len(own.graphs) > 1:
             raise SettingsError(
-                f"{own.path} has several graphs: {', '.join(own.graphs)}", try_next=f"name one: -g {next(iter(own.graphs))}"
+                f"{own.path} has several graphs: {', '.join(own.graphs)}",
+                try_next=f"name one: -g {next(iter(own.graphs))}",
             )
         parts, origin = list(own.graphs), str(own.path)
     named = [tables[part] for part in parts if part in tables]
@@ -201,7 +202,9 @@ class _File:
         if not isinstance(table, dict):
             raise SettingsError(f"{self.path}: {place} has to be a table", try_next=f"[{place}] with source = …")
         if "source" not in table:
-            raise SettingsError(f"{self.path}: [{place}] has no source", try_next='source = "FILE, glob, folder or URL"')
+            raise SettingsError(
+                f"{self.path}: [{place}] has no source", try_next='source = "FILE, glob, folder or URL"'
+            )
         layer: _Layer = {}
         for key, value in table.items():
             if key not in _GRAPH_KEYS:

@@ -10,4 +10,4 @@ __all__ = ["app", "ask", "graph", "main", "upkeep"]
 
 def main() -> None:
     """Run the command line of this process."""
-    app()
+    app(prog_name="kgllm")

@@ -46,7 +46,11 @@ class Terminal:
         self._clear_bar()
         what = "\n".join(clean(line, cap=2_000) for line in error.what.split("\n"))
         lines = [f"{_painted('error:', _RED, sys.stderr)} {what}"]
-        lines += [f"    {word}: {clean(text, cap=2_000)}" for word, text in (("why", error.why), ("try", error.try_next)) if text]
+        lines += [
+            f"    {word}: {clean(text, cap=2_000)}"
+            for word, text in (("why", error.why), ("try", error.try_next))
+            if text
+        ]
         print("\n".join(lines), file=sys.stderr, flush=True)  # noqa: T201
 
     def unexpected(self, error: BaseException) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, get_type_hints
-from collections.abc import Iterator
 
 import typer
 
@@ -60,13 +59,18 @@ class Common:
     graph: Annotated[
         list[str] | None,
         typer.Option(
-            "-g", "--graph", metavar="SOURCE", help="File, glob, folder, endpoint URL, or a name of kgllm.toml. Repeatable."
+            "-g",
+            "--graph",
+            metavar="SOURCE",
+            help="File, glob, folder, endpoint URL, or a name of kgllm.toml. Repeatable.",
         ),
     ] = None
     ontology: Annotated[
         list[str] | None, typer.Option("--ontology", metavar="FILE", help="The graph's ontology. Repeatable.")
     ] = None
-    shapes: Annotated[list[str] | None, typer.Option("--shapes", metavar="FILE", help="SHACL shapes. Repeatable.")] = None
+    shapes: Annotated[list[str] | None, typer.Option("--shapes", metavar="FILE", help="SHACL shapes. Repeatable.")] = (
+        None
+    )
     index: Annotated[
         str | None, typer.Option("--index", metavar="DIR", help="Folder of the index, instead of one in the cache.")
     ] = None
@@ -199,6 +203,6 @@ def _run(work: Callable[[], int], terminal: Terminal) -> int:
         return 0
     except (typer.Exit, typer.BadParameter):
         raise
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         terminal.unexpected(error)
         return 1

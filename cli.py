@@ -1,0 +1,3 @@
+from kgllm.cli import main
+
+main()

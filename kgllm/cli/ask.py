@@ -1,0 +1,170 @@
+"""``kgllm ask``: one question, or many from standard input or a file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kgllm.cli.verbs import ABSTAINED, Common, verb
+from kgllm.errors import InputError, QuestionError, SourceNotFoundError
+
+if TYPE_CHECKING:
+    from kgllm.answer import Answer
+
+__all__ = ["ask"]
+
+_BATCH = 64  # questions in flight where a model server answers them side by side
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question, and its ``id`` where the file gives one."""
+
+    question: str
+    id: Any = None
+
+
+@verb("ask")
+def ask(
+    common: Common,
+    question: Annotated[
+        str | None, typer.Argument(help="The question; - or nothing: one a line from standard input.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", metavar="Q.jsonl", help="Questions: a JSON object a line, - for stdin.")
+    ] = None,
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="Write one JSON object a line, with the id of its question.")
+    ] = False,
+    show_sparql: Annotated[
+        bool, typer.Option("--show-sparql", help="Print the query that the answer rests on.")
+    ] = False,
+) -> int:
+    """Answer a question, and show the triples that each statement rests on.
+
+    Formats: text, json, md, html, and of the working memory ttl, trig, jsonld. Exits with 3 if the graph does not say.
+    """
+    form = "json" if jsonl and not common.format else common.chosen_format(*_FORMS)
+    if jsonl and form != "json":
+        raise typer.BadParameter(f"--jsonl and --format {form} exclude each other")
+    asked, is_one = _asked(question, file)
+    answered = 0
+    with common.assistant() as assistant:
+        size = 1 if assistant.model is None else _BATCH
+        for batch in _batches(asked, size):
+            for one, answer in zip(batch, assistant.ask_many([each.question for each in batch]), strict=True):
+                answered += not answer.abstained
+                if form == "text" and not is_one:
+                    common.terminal.out(f"» {_one_line(one.question)}")
+                common.terminal.out(
+                    _FORMS[form](answer, one, show_sparql) + ("\n" if form == "text" and not is_one else "")
+                )
+                if form == "text":
+                    from kgllm.display import remarks
+
+                    common.terminal.remark(remarks(answer))
+    return 0 if answered else ABSTAINED
+
+
+def _asked(question: str | None, file: Path | None) -> tuple[Iterator[_Asked], bool]:
+    """The questions, and whether it is a single one. Raises ``InputError`` where there is none."""
+    if file is not None:
+        if question is not None:
+            raise typer.BadParameter("give a question, or --file, not both")
+        return _at_least_one(_from_jsonl(file)), False
+    if question is not None and question != "-":
+        return iter([_Asked(question)]), True
+    if question is None and sys.stdin.isatty():
+        raise typer.BadParameter('give a question: kgllm ask "Who …?"')
+    return _at_least_one(_Asked(line.strip()) for line in sys.stdin if line.strip()), False
+
+
+def _from_jsonl(file: Path) -> Iterator[_Asked]:
+    try:
+        lines: Iterable[str] = sys.stdin if str(file) == "-" else file.open(encoding="utf-8")
+    except FileNotFoundError:
+        raise SourceNotFoundError(
+            f"there is no file {file}", try_next="name a file of one JSON object a line"
+        ) from None
+    except OSError as error:
+        raise InputError(f"{file} cannot be read", why=str(error.strerror)) from None
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            found = json.loads(line)
+        except ValueError as error:
+            raise InputError(
+                f"{file}:{number}: not JSON: {error}", try_next='{"id": 1, "question": "Who …?"}'
+            ) from None
+        if not isinstance(found, dict) or not isinstance(found.get("question"), str):
+            raise InputError(f"{file}:{number}: no object with a question", try_next='{"id": 1, "question": "Who …?"}')
+        yield _Asked(found["question"], found.get("id"))
+
+
+def _at_least_one(asked: Iterator[_Asked]) -> Iterator[_Asked]:
+    first = next(asked, None)
+    if first is None:
+        raise QuestionError("there is no question to answer", try_next='kgllm ask "Who …?", or one question a line')
+    yield first
+    yield from asked
+
+
+def _batches(asked: Iterator[_Asked], size: int) -> Iterator[list[_Asked]]:
+    while batch := list(islice(asked, size)):
+        yield batch
+
+
+def _one_line(text: str) -> str:
+    from kgllm.terms import clean
+
+    return clean(text)
+
+
+def _text(answer: Answer, _: _Asked, show_sparql: bool) -> str:
+    from kgllm.display import answer_text
+    from kgllm.terms import clean
+
+    text = answer_text(answer)
+    if show_sparql and answer.sparql:
+        text += "\n\nSPARQL\n" + "\n".join(f" {clean(line, cap=None)}" for line in answer.sparql.splitlines())
+    return text
+
+
+def _json(answer: Answer, asked: _Asked, _: bool) -> str:
+    given = {} if asked.id is None else {"id": asked.id}
+    return json.dumps({**given, **answer.to_json()}, ensure_ascii=False)
+
+
+def _markdown(answer: Answer, *_: object) -> str:
+    from kgllm.display import answer_markdown
+
+    return answer_markdown(answer)
+
+
+def _html(answer: Answer, *_: object) -> str:
+    from kgllm.display import answer_page
+
+    return answer_page(answer)
+
+
+def _memory(format: str) -> Callable[[Answer, _Asked, bool], str]:
+    return lambda answer, *_: answer.memory.serialize(format).rstrip()
+
+
+_FORMS: dict[str, Callable[[Answer, _Asked, bool], str]] = {
+    "text": _text,
+    "json": _json,
+    "md": _markdown,
+    "html": _html,
+    "ttl": _memory("turtle"),
+    "trig": _memory("trig"),
+    "jsonld": _memory("json-ld"),
+}

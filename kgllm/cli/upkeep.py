@@ -1,0 +1,116 @@
+"""The verbs that look after things: ``index``, ``eval`` and ``doctor``."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kgllm.cli.verbs import Common, verb
+from kgllm.errors import BackendError
+
+if TYPE_CHECKING:
+    from kgllm.protocols import Progress
+
+__all__ = ["doctor", "evaluate", "index"]
+
+
+@verb("index")
+def index(
+    common: Common,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Build anew even where nothing changed.")] = False,
+) -> int:
+    """Build the index of descriptions, or bring it up to date. Formats: text, json."""
+    form = common.chosen_format("text", "json")
+    from kgllm.opening import make_workspace
+
+    started = time.perf_counter()
+    stages = _Stages(common.terminal.progress)
+    workspace = make_workspace(common.settings, progress=stages)
+    try:
+        generation = workspace.build(rebuild=rebuild)
+    finally:
+        workspace.close()
+    seconds = stages.seconds()
+    manifest = generation.manifest
+    if form == "json":
+        facts = {key: manifest.get(key) for key in ("descriptions", "values", "model", "generation")}
+        found = {"folder": str(workspace.folder), "built": bool(seconds), **facts, "seconds": seconds}
+        common.terminal.out(json.dumps(found, ensure_ascii=False))
+        return 0
+    common.terminal.out(f"{workspace.folder}")
+    counts = ", ".join(f"{manifest[key]:,} {key}" for key in ("descriptions", "values") if key in manifest)
+    done = f"built in {time.perf_counter() - started:.1f} s" if seconds else "up to date"
+    common.terminal.out(f"{done}: {counts}")
+    for stage, spent in seconds.items():
+        common.terminal.out(f"  {spent:6.1f} s  {stage}")
+    return 0
+
+
+class _Stages:
+    """Passes progress on, and keeps when each stage began."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._began: dict[str, float] = {}
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        self._began.setdefault(stage, time.perf_counter())
+        self._progress(stage, done, total)
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds from each stage's beginning to the next one's; of the last, to now."""
+        ends = [*list(self._began.values())[1:], time.perf_counter()]
+        return {stage: round(end - began, 3) for (stage, began), end in zip(self._began.items(), ends, strict=True)}
+
+
+@verb("eval")
+def evaluate(
+    common: Common,
+    questions: Annotated[Path, typer.Argument(metavar="QUESTIONS.jsonl", help="A question with its gold a line.")],
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write each answer, with its id.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="The first questions alone.")] = None,
+    kind: Annotated[str | None, typer.Option("--kind", help="The questions of one kind alone.")] = None,
+) -> int:
+    """Measure answers against gold. Formats: text, json."""
+    from kgllm.evaluate import evaluate as measure
+
+    form = common.chosen_format("text", "json")
+    with common.assistant() as assistant:
+        report = measure(assistant, questions, out=out, limit=limit, kind=kind, progress=common.terminal.progress)
+    common.terminal.out(json.dumps(report, ensure_ascii=False) if form == "json" else _measured(report))
+    return 0
+
+
+def _measured(report: dict[str, Any]) -> str:
+    """The scores as a table, a row a kind of question."""
+    measures = ("n", "hits@1", "precision", "recall", "f1", "exact", "abstained", "wrong")
+    rows = [("", *measures)]
+    for name, scores in [("overall", report["overall"]), *report["by_kind"].items()]:
+        rows.append((name, *(str(scores[m]) if m == "n" else f"{scores[m]:.3f}" for m in measures)))
+    width = max(len(row[0]) for row in rows)
+    lines = [f"{row[0]:<{width}}" + "".join(f"{cell:>11}" for cell in row[1:]) for row in rows]
+    latency = report["latency_ms"]
+    lines.append(
+        f"latency p50 {latency['p50']:.0f} ms, p95 {latency['p95']:.0f} ms · "
+        f"{report['tokens_per_question']:.0f} tokens a question · {report['invented_iris']} invented IRIs · "
+        f"{report['unsupported_claims']} unsupported claims"
+    )
+    return "\n".join(lines)
+
+
+@verb("doctor")
+def doctor(common: Common) -> int:
+    """What is installed, configured, reachable and truly enforced, and where each setting came from.
+
+    Formats: text, json. Exits with 5 if something that is configured cannot be used.
+    """
+    from kgllm.doctor import examine
+
+    form = common.chosen_format("text", "json")
+    report = examine(common.settings)
+    common.terminal.out(json.dumps(report.to_json(), ensure_ascii=False) if form == "json" else str(report))
+    return 0 if report.is_well else BackendError.exit_code
