@@ -7,15 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from typing import Literal as OneOfStrings
 
+from kgllm.index import Index
+from kgllm.link import Links
 from kgllm.memory import WorkingMemoryGraph
 from kgllm.ontology import DESCRIPTION_PROPERTIES, RDF_TYPE
+from kgllm.plan import Plan
 from kgllm.protocols import Hit, Rows, Usage
 from kgllm.query import Query, TriplePattern, Variable
 from kgllm.recall import Recalled
 from kgllm.terms import Literal, Namespaces, Node, Term, Triple, URIRef, clean, local_name, n3, readable
 from kgllm.validate import Violation
 
-__all__ = ["Answer", "Claim", "Verdict", "render_claims", "render_text", "sentence"]
+__all__ = ["Answer", "Claim", "Verdict", "abstain", "compose", "render_claims", "render_text", "sentence"]
 
 Verdict: TypeAlias = OneOfStrings["asserted", "entailed", "contradicted", "unsupported"]
 _SHOWN = 20
@@ -120,6 +123,52 @@ def _written(term: Term | None) -> str | None:
 
 def _triple(triple: Triple) -> list[str]:
     return [n3(part) for part in triple]
+
+
+def compose(plan: Plan, recalled: Recalled, violations: Sequence[Violation], index: Index) -> Answer:
+    """The answer that code words, from the rows and their evidence alone."""
+    claims = render_claims(plan.query, recalled)
+    return Answer(
+        question=recalled.memory.question,
+        text=render_text(plan.query, recalled, claims),
+        rows=recalled.rows,
+        claims=claims,
+        query=plan.query,
+        memory=recalled.memory,
+        violations=tuple(violations),
+        confidence=plan.confidence,
+        namespaces=index.namespaces,
+    )
+
+
+def abstain(links: Links, tried: Plan | None, nearest: Sequence[Hit], index: Index, observed: str | None) -> Answer:
+    """The answer that says that the graph does not say, what was looked for, and what comes nearest."""
+    named = ", ".join(f"“{clean(m.text)}”" for m in links.mentions if m.candidates[0].kind == "node")
+    if tried is None:
+        reason = f"nothing in the graph answers to the words about {named}" if named else "no word names anything in it"
+    else:
+        reason = observed or "the graph has nothing that fits the question"
+    said = "The graph does not say."
+    if tried is not None:
+        terms = [index.label(iri) for iri in sorted(tried.query.iris())]
+        said += f" Looked for: {', '.join(clean(term) for term in terms[:6])}."
+    if nearest:
+        said += " Nearest: " + ", ".join(_near(hit, index) for hit in nearest[:3]) + "."
+    return Answer(
+        question=links.question,
+        text=said,
+        query=tried.query if tried is not None else None,
+        memory=WorkingMemoryGraph(links.question, links=links.hits()),
+        abstained=True,
+        reason=reason,
+        nearest=tuple(nearest),
+        confidence=tried.confidence if tried is not None else 0.0,
+        namespaces=index.namespaces,
+    )
+
+
+def _near(hit: Hit, index: Index) -> str:
+    return f'{index.namespaces.curie(hit.iri)} ! "{clean(index.label(hit.iri))}"'
 
 
 def name_of(term: Node, labels: Mapping[Node, str]) -> str:

@@ -72,7 +72,7 @@ class Assistant:
         clock = _Clock()
         with clock.stage("total"):
             with clock.stage("link"):
-                links = link(question, index=self.index)
+                links = link(question, vocabulary=self._embedded.vocabulary)
             planning = self._start(links, clock)
             answer = self._run(links, planning, clock)
         planner = "embedded" if self.model is None else "model"
@@ -131,7 +131,11 @@ class Assistant:
     def _answer(self, plan: Plan, recalled: Recalled, clock: _Clock) -> Answer:
         with clock.stage("validate"):
             violations = validate_memory(
-                recalled.memory, self.index, shapes=self.workspace.shapes, timeout_s=self.workspace.timeout_s
+                recalled.memory,
+                self.index.store,
+                self.index.ontology,
+                shapes=self.workspace.shapes,
+                timeout_s=self.workspace.timeout_s,
             )
         with clock.stage("answer"):
             if self.model is not None and not self.strict:

@@ -27,6 +27,7 @@ import numpy as np
 import kgllm
 from kgllm.descriptions import Description, Value, describe_graph, values_of
 from kgllm.errors import EmbedderError
+from kgllm.generations import save_array
 from kgllm.names import NameIndex, NameMatch, NameRow
 from kgllm.ontology import Ontology, read_ontology
 from kgllm.protocols import Embedder, GraphStore, Hit, Kind, Progress, VectorIndex, Vectors
@@ -233,8 +234,8 @@ def fill_generation(
     before_embedding = time.perf_counter()
     texts = [description.text for description in descriptions]
     vectors, embedded = _embed(texts, embedder, previous, progress)
-    np.save(folder / "vectors.npy", vectors, allow_pickle=False)
-    np.save(folder / "phrases.npy", embedder.embed(phrases), allow_pickle=False)
+    save_array(folder / "vectors.npy", vectors)
+    save_array(folder / "phrases.npy", embedder.embed(phrases))
     (folder / "texts.json").write_text(json.dumps([_digest(text) for text in texts]), encoding="utf-8")
     after_embedding = time.perf_counter()
     return {

@@ -139,6 +139,10 @@ class Ontology:
             for parent in cls.parents:
                 self._children[parent].append(cls.iri)
         self.subclasses = cache(self._subclasses)
+        self._narrower: dict[URIRef, list[URIRef]] = defaultdict(list)
+        for prop in self.properties.values():
+            for parent in prop.parents:
+                self._narrower[parent].append(prop.iri)
 
     def _superclasses(self, iri: URIRef) -> frozenset[URIRef]:
         """The class and all above it."""
@@ -154,7 +158,7 @@ class Ontology:
 
     def subproperties(self, iri: URIRef) -> frozenset[URIRef]:
         """The property and all below it."""
-        return frozenset(p for p in self.properties if iri in self.superproperties(p)) | {iri}
+        return _closure(iri, lambda p: self._narrower.get(p, ()))
 
     def are_disjoint(self, one: URIRef, other: URIRef) -> bool:
         """Whether nothing can belong to both: stated of them or of classes above them."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TypeAlias
 
-from kgllm.ontology import Ontology, Property, Signature
-from kgllm.query import PatternTerm, TriplePattern, Variable
+from kgllm.ontology import Ontology, Property, Signature, is_vocabulary
+from kgllm.query import Group, PatternTerm, TriplePattern, Values, Variable
 from kgllm.terms import URIRef
 
 __all__ = ["Place", "RelationPath", "SchemaGraph", "Step"]
@@ -24,17 +24,27 @@ Place: TypeAlias = frozenset[URIRef | None]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Step:
-    """A property walked from subject to object, or from object to subject if ``inverse``."""
+    """A property walked from subject to object, or from object to subject if ``inverse``.
+
+    ``members`` are the properties that the data has in its place where it is never stated itself: its subproperties.
+    """
 
     property: URIRef
     inverse: bool
+    members: tuple[URIRef, ...] = ()
 
-    def pattern(self, start: PatternTerm, end: PatternTerm) -> TriplePattern:
-        """The triple pattern of the step between two terms. Raises ``ValueError`` for a literal as the subject."""
+    def group(self, start: PatternTerm, end: PatternTerm, *, name: str) -> Group:
+        """The pattern of the step between two terms; ``name`` is for the variable that its members need.
+
+        Raises ``ValueError`` for a literal as the subject.
+        """
         subject, object_ = (end, start) if self.inverse else (start, end)
         if not isinstance(subject, URIRef | Variable):
             raise ValueError(f"a literal is no subject: {subject!r}")
-        return TriplePattern(subject, self.property, object_)
+        if not self.members:
+            return Group((TriplePattern(subject, self.property, object_),))
+        which = Variable(name)
+        return Group((TriplePattern(subject, which, object_),), (Values(which, self.members),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +60,15 @@ class RelationPath:
         """Where the path leads."""
         return self.places[-1]
 
-    def patterns(self, start: PatternTerm, end: Variable, *, prefix: str) -> tuple[TriplePattern, ...]:
-        """Its triple patterns from a term to a variable; the nodes between are variables named after ``prefix``."""
+    def group(self, start: PatternTerm, end: PatternTerm, *, prefix: str) -> Group:
+        """Its pattern from one term to another; the nodes between are variables named after ``prefix``."""
         between = [Variable(f"{prefix}{number}") for number in range(1, len(self.steps))]
         nodes: list[PatternTerm] = [start, *between, end]
-        return tuple(step.pattern(nodes[i], nodes[i + 1]) for i, step in enumerate(self.steps))
+        groups = [step.group(nodes[i], nodes[i + 1], name=f"{prefix}p{i}") for i, step in enumerate(self.steps)]
+        return Group(
+            tuple(pattern for group in groups for pattern in group.patterns),
+            tuple(values for group in groups for values in group.values),
+        )
 
     def returns(self, *, prefix: str) -> list[Variable]:
         """The variables that a step back over the same property would bind to where it came from, the end excepted."""
@@ -88,13 +102,33 @@ class SchemaGraph:
         self.ontology = ontology
         self._edges: dict[URIRef | None, list[_Edge]] = defaultdict(list)
         for prop in ontology.relations():
+            if any(p != prop.iri and ontology.properties[p].signatures for p in ontology.subproperties(prop.iri)):
+                continue  # _add_general takes it together with what is below it
             for s in _telling(prop, ontology):
                 self._edges[s.subject].append(_Edge(Step(prop.iri, inverse=False), s.object, s.literal, s.count))
                 if not s.literal:
                     self._edges[s.object].append(
                         _Edge(Step(prop.iri, inverse=True), s.subject, literal=False, count=s.count)
                     )
+        for prop in ontology.properties.values():
+            self._add_general(prop)
         self.steps_from = cache(self._steps_from)
+
+    def _add_general(self, prop: Property) -> None:
+        """Steps over a property whose subproperties the data states, and which it states itself never or not always."""
+        stated = [p for p in self.ontology.subproperties(prop.iri) if p in self.ontology.properties]
+        members = tuple(sorted(p for p in stated if self.ontology.properties[p].signatures))
+        if members in ((), (prop.iri,)) or prop.is_text or is_vocabulary(prop.iri):
+            return
+        for member in members:
+            for s in _telling(self.ontology.properties[member], self.ontology):
+                forward, back = (
+                    Step(prop.iri, inverse=False, members=members),
+                    Step(prop.iri, inverse=True, members=members),
+                )
+                self._edges[s.subject].append(_Edge(forward, s.object, s.literal, s.count))
+                if not s.literal:
+                    self._edges[s.object].append(_Edge(back, s.subject, literal=False, count=s.count))
 
     def _steps_from(self, place: Place) -> tuple[tuple[Step, Place, bool, int], ...]:
         """Every step that the data shows from a place: where it leads, whether to literals, and how often."""

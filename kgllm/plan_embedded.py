@@ -11,13 +11,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from kgllm.link import Links
-from kgllm.paths import Place, RelationPath, SchemaGraph, Step
+from kgllm.names import normalise
+from kgllm.paths import Place, RelationPath, SchemaGraph
+from kgllm.plan import Plan
+from kgllm.protocols import Hit, Kind, Usage
 from kgllm.query import Query
 from kgllm.scoring import Scored, Scorer, is_date, is_number
 from kgllm.similarity import Vocabulary
 from kgllm.sketch import Anchor, Branch, Condition, Extreme, Sketch
 from kgllm.terms import Literal, URIRef, n3
-from kgllm.words import Bound, bounds, most_or_fewest, superlative
+from kgllm.words import Bound, bounds, definition_of, looks_like_description, most_or_fewest, superlative
 
 __all__ = ["EmbeddedPlanner", "EmbeddedPlanning"]
 
@@ -27,17 +30,35 @@ _ALONE = 80
 _JOINED = 30
 _KEPT = 28
 _ANCHORS = 5
+_TRIED = 12  # readings that are run, at most
+_MARGIN = 0.1  # how far below the best a reading may score and still be run
+_LEAST = 0.3  # confidence below which a reading is not run
+_CLEAR = 0.6  # confidence from which the words name relations, so that they describe nothing else
+_NEAR = 0.4  # cosine from which a description is taken to be meant
 _XSD = "http://www.w3.org/2001/XMLSchema#"
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A query and how well it reads the question; ``covered`` is the share of the question's words it accounts for."""
+    """A query and how well it reads the question; ``confidence`` in [0, 1] is that its words mean its steps."""
 
     query: Query
     score: float
-    covered: float
+    confidence: float
     sketch: Sketch
+
+
+class EmbeddedPlanning:
+    """The planning of one question: its readings in order, then what its words describe."""
+
+    def __init__(self, planner: EmbeddedPlanner, links: Links) -> None:
+        self.usage = Usage()
+        self.rounds = 1
+        self._plans = planner.proposals(links)
+
+    def propose(self, observed: str | None) -> Plan | None:
+        """The next reading."""
+        return next(self._plans, None)
 
 
 class EmbeddedPlanner:
@@ -51,6 +72,58 @@ class EmbeddedPlanner:
     def start(self, links: Links) -> EmbeddedPlanning:
         """The planning of one question."""
         return EmbeddedPlanning(self, links)
+
+    def proposals(self, links: Links) -> Iterator[Plan]:
+        """What to try in turn: a definition if one is asked for, the readings near the best one, then descriptions."""
+        if (defined := self._definition(links)) is not None:
+            yield defined
+        if looks_like_description(links.question):
+            yield from self._described(links, ())
+            return
+        ranked = self.plan(links)
+        sure = [
+            item for item in ranked[:_TRIED] if item.score >= ranked[0].score - _MARGIN and item.confidence >= _LEAST
+        ]
+        for item in sure:
+            yield Plan(item.query, item.confidence, self._concepts(item, links))
+        names_a_node = any(m.score >= 0.6 and m.candidates[0].kind in {"node", "value"} for m in links.mentions)
+        if not names_a_node and (not ranked or ranked[0].confidence < _CLEAR):
+            yield from self._described(links, tuple(self._classes(Scorer(links, self.vocabulary))[:1]))
+
+    def _definition(self, links: Links) -> Plan | None:
+        """The plan that describes a node, class or property, if the question asks what it is and nothing else."""
+        rest = definition_of(links.question)
+        if rest is None:
+            return None
+        for mention in sorted([*links.mentions, *links.spare], key=lambda m: m.first - m.last):
+            if normalise(mention.text) == normalise(rest):
+                found = [c.description for c in mention.candidates if c.description is not None]
+                described = sorted(found, key=lambda d: (not d.description, d.kind != "class"))
+                if described:
+                    return Plan(Query("describe", nodes=(described[0].iri,)), mention.score)
+        return None
+
+    def _described(self, links: Links, classes: Sequence[URIRef]) -> Iterator[Plan]:
+        """The node, class or property whose description is nearest to the question, if it is near at all."""
+        index = self.vocabulary.index
+        rows = index.rows_of_type(c for cls in classes for c in self.ontology.subclasses(cls))
+        hits = index.nearest(links.question, k=3, among=rows or None)
+        for hit in hits[:1]:
+            if hit.score >= _NEAR:
+                yield Plan(Query("describe", nodes=(hit.iri,)), hit.score)
+
+    def _concepts(self, ranked: Ranked, links: Links) -> tuple[Hit, ...]:
+        """Which word was tied to which class or property of the reading."""
+        scorer = Scorer(links, self.vocabulary)
+        terms = [step.property for step in ranked.sketch.steps()] + ([ranked.sketch.cls] if ranked.sketch.cls else [])
+        hits = []
+        for term in dict.fromkeys(terms):
+            similarity = scorer.similarities.of(term)
+            if similarity.size and (best := float(similarity.max())) > 0.3:
+                word = scorer.words[int(similarity.argmax())].text
+                kind: Kind = "class" if term in self.ontology.classes else "property"
+                hits.append(Hit(term, best, kind, word, self.ontology.label(term)))
+        return tuple(hits)
 
     def plan(self, links: Links) -> list[Ranked]:
         """The readings of a question, best first; empty where it names nothing that the graph has."""
@@ -66,7 +139,7 @@ class EmbeddedPlanner:
 
     def _compile(self, scored: Scored) -> Ranked | None:
         try:
-            return Ranked(scored.sketch.to_query(self.ontology), scored.score, scored.covered, scored.sketch)
+            return Ranked(scored.sketch.to_query(self.ontology), scored.score, scored.confidence, scored.sketch)
         except ValueError:
             return None
 
@@ -131,14 +204,20 @@ class EmbeddedPlanner:
     def _existing(self, anchor: Anchor, paths: Sequence[RelationPath]) -> list[RelationPath]:
         """Of paths of one step those that the anchor itself has; cheap however many neighbours it has."""
         node = n3(anchor.term)
-        found: set[Step] = set()
+        found: set[tuple[URIRef, bool]] = set()
         for inverse, pattern in ((False, f"{node} ?p ?end"), (True, f"?end ?p {node}")):
-            properties = " ".join(n3(path.steps[0].property) for path in paths if path.steps[0].inverse == inverse)
+            steps = [path.steps[0] for path in paths if path.steps[0].inverse == inverse]
+            properties = " ".join(sorted({n3(p) for step in steps for p in step.members or (step.property,)}))
             query = f"SELECT ?p WHERE {{ VALUES ?p {{ {properties} }} FILTER EXISTS {{ {pattern} }} }}"
             if properties:
                 rows = self.vocabulary.index.store.select(query).rows
-                found |= {Step(p, inverse) for (p,) in rows if isinstance(p, URIRef)}
-        return [path for path in paths if path.steps[0] in found]
+                found |= {(p, inverse) for (p,) in rows if isinstance(p, URIRef)}
+        return [
+            path
+            for path in paths
+            for step in path.steps[:1]
+            if any((p, step.inverse) in found for p in step.members or (step.property,))
+        ]
 
     def _single(self, beams: Sequence[tuple[Anchor, list[tuple[float, RelationPath]]]]) -> list[Sketch]:
         return [Sketch((Branch(anchor, path),)) for anchor, beam in beams for _, path in beam[:_ALONE]]

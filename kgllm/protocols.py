@@ -86,8 +86,10 @@ class VectorIndex(Protocol):
     def __len__(self) -> int:
         """How many vectors it holds."""
 
-    def search(self, vectors: Vectors, *, k: int) -> tuple[Vectors, NDArray[np.int64]]:
-        """Scores and row numbers, each of shape (len(vectors), min(k, len(self))), best first."""
+    def search(
+        self, vectors: Vectors, *, k: int, subset: NDArray[np.int64] | None = None
+    ) -> tuple[Vectors, NDArray[np.int64]]:
+        """Scores and row numbers, each of shape (len(vectors), min(k, len(self))), best first; of a ``subset`` of rows."""
 
 
 class Embedder(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,11 +29,15 @@ FEATURES = (
     "named",  # how surely the names it uses are names
     "steps",
     "backward",  # relations between things of one kind, walked against their direction
+    "left over",  # share of the words that name a class or relation but were given no step or place of their own
     "meaning",  # similarity of the whole, in words, to the question
 )
-WEIGHTS = np.array([0.42, 0.30, 0.05, 0.12, -0.25, 0.10, -0.02, -0.10, 0.30], dtype=np.float64)
+WEIGHTS = np.array([0.5, 0.47, 0.2, 0.3, -0.26, 0.12, -0.01, -0.29, -0.49, 0.75], dtype=np.float64)
 """One a feature; fitted on training questions by benchmarks/planner.py."""
 
+_OUT_OF_ORDER = 0.8
+_TELLING = 0.4  # similarity from which a word is taken to name a class or relation
+_SURE = 0.6  # score from which a mention is taken to be one
 _PERSONS = ("person", "people", "agent")
 _PLACES = ("place", "location", "country", "city")
 _DATES = ("date", "year", "time")
@@ -53,9 +58,10 @@ class Scored:
         return float(self.features @ WEIGHTS)
 
     @property
-    def covered(self) -> float:
-        """The share of the question's words that the sketch accounts for."""
-        return float(self.features[0])
+    def confidence(self) -> float:
+        """How surely the words mean the steps, in [0, 1]: the mean of coverage, alignment and weakest alignment."""
+        coverage, alignment, weakest = self.features[:3]
+        return float(np.clip((coverage + alignment + weakest) / 3 - 0.5 * self.features[8], 0.0, 1.0))
 
 
 class Scorer:
@@ -92,15 +98,16 @@ class Scorer:
         ]
         for start in starts:
             run: list[int] = []
-            for place in range(start + 1, min(len(tokens), start + 5)):
+            for place in range(start + 1, min(len(tokens), start + 6)):
                 if not tokens[place].is_word or (
                     is_function_word(tokens[place].text) and tokens[place].lower not in {"the", "a", "an", "all", "of"}
                 ):
                     break
-                run.append(place)
-            for place in reversed(run):
                 if place in self._place_of_word:
-                    return self._place_of_word.index(place)
+                    run.append(self._place_of_word.index(place))
+            if run:
+                kinds = self.similarities.of_any(self.ontology.classes)
+                return max(run, key=lambda number: (round(float(kinds[number]), 2), -number))
         return None
 
     def open_words(self, anchors: Sequence[Anchor]) -> NDArray[np.bool_]:
@@ -132,9 +139,9 @@ class Scorer:
         """The features without the whole meaning, which ``add_meaning`` adds to the best."""
         anchors = list(sketch.anchors())
         is_open = self.open_words(anchors)
-        aligned = self._aligned(sketch, is_open)
+        aligned, left_over = self._aligned(sketch, is_open)
         unused = sum(
-            m.score for m in self.links.mentions if m.score >= 0.6 and not any(a.mention.overlaps(m) for a in anchors)
+            m.score for m in self.links.mentions if m.score >= _SURE and not any(a.mention.overlaps(m) for a in anchors)
         )
         used = [anchor.candidate.score for anchor in anchors]
         backward = sum(
@@ -151,6 +158,7 @@ class Scorer:
             sum(used) / len(used) if used else 0.5,
             len(sketch.steps()),
             backward,
+            left_over,
             0.0,
         )
         return Scored(sketch, np.array(features, dtype=np.float64))
@@ -167,25 +175,53 @@ class Scorer:
         if sketch.cls is not None:
             best = np.maximum(best, self.similarities.of(sketch.cls))
         for anchor in sketch.anchors():
-            best = np.maximum(best, 0.8 * self.similarities.of_any(anchor.place))
+            best = np.maximum(best, 0.8 * self.similarities.of_any(anchor.place) * self._beside(anchor))
         weight = self.importance[is_open]
         return float((np.minimum(best[is_open] / np.maximum(weight, 0.3), 1.0) * weight).sum() / weight.sum())
 
-    def _aligned(self, sketch: Sketch, is_open: NDArray[np.bool_]) -> list[float]:
-        """The similarity of each step to a word of its own, the words of a branch read outward from its anchor."""
+    def _beside(self, anchor: Anchor) -> NDArray[np.bool_]:
+        """Which words stand right before or behind an anchor, where they say what it is: "the movie Alien"."""
+        first, last = anchor.mention.first, anchor.mention.last
+        return np.array([first - 2 <= place <= last for place in self._place_of_word], dtype=bool)
+
+    def _aligned(self, sketch: Sketch, is_open: NDArray[np.bool_]) -> tuple[list[float], float]:
+        """The similarity of each step to a word of its own, and the share of telling words that nothing was left for.
+
+        The words of a branch are read outward from its anchor.
+        """
         numbers = [int(n) for n in np.flatnonzero(is_open)]
         aligned: list[float] = []
+        spent: set[int] = set()
         for branch in sketch.branches:
             first, last = branch.anchor.mention.first, branch.anchor.mention.last
             left = [n for n in reversed(numbers) if self._place_of_word[n] < first]
             right = [n for n in numbers if self._place_of_word[n] >= last]
-            aligned += outward([self.similarities.of_step(step) for step in branch.path.steps], left, right)
+            chosen = outward([self.similarities.of_step(step) for step in branch.path.steps], left, right)
+            aligned += [similarity for similarity, _ in chosen]
+            spent |= {word for _, word in chosen if word is not None}
         hanging = [sketch.extreme.path if sketch.extreme else None, sketch.projection, sketch.group_count]
         loose = [self.similarities.of_step(step) for c in sketch.conditions for step in c.path.steps]
         loose += [self.similarities.of_step(step) for path in hanging if path is not None for step in path.steps]
         if sketch.cls is not None:
             loose.append(self.similarities.of(sketch.cls))
-        return aligned + [float(row[is_open].max()) if is_open.any() else 0.0 for row in loose]
+        for row in loose:
+            best = max(numbers, key=lambda n: float(row[n]), default=None)
+            aligned.append(float(row[best]) if best is not None else 0.0)
+            if best is not None and aligned[-1] >= _TELLING:
+                spent.add(best)
+        return aligned, self._left_over(sketch, [n for n in numbers if n not in spent], numbers)
+
+    def _left_over(self, sketch: Sketch, unspent: list[int], numbers: list[int]) -> float:
+        """The weight of the words that neither a step nor a place of the sketch accounts for."""
+        places = [self.similarities.of_any(place) for path in sketch.paths() for place in path.places]
+        places += [self.similarities.of_any(anchor.place) * self._beside(anchor) for anchor in sketch.anchors()]
+        open_words = set(unspent)
+        for row in places:
+            best = max(open_words, key=lambda n: float(row[n]), default=None)
+            if best is not None and row[best] >= _TELLING:
+                open_words.discard(best)
+        telling = sum(float(self.importance[n]) for n in open_words if self.importance[n] >= _TELLING)
+        return telling / max(1e-6, sum(float(self.importance[n]) for n in numbers))
 
     def _type_fit(self, sketch: Sketch) -> float:
         """Whether the answer is of the kind that the wording asks for, in [-1, 1]."""
@@ -250,39 +286,42 @@ class Scorer:
         return text.lower()
 
 
-def outward(rows: Sequence[Vectors], left: Sequence[int], right: Sequence[int]) -> list[float]:
-    """The similarity of each step to its word when steps take words in order, each side of the anchor read outward.
+Alignment: TypeAlias = tuple[tuple[float, int | None], ...]
+
+
+def outward(rows: Sequence[Vectors], left: Sequence[int], right: Sequence[int]) -> Alignment:
+    """For each step a word and its similarity when steps take words in order, each side of the anchor read outward.
 
     ``rows`` are the steps' similarities to all words; ``left`` and ``right`` the numbers of the words on either side,
     nearest first. One word serves one step. Steps that can be said only out of order count for less.
     """
 
-    def ordered(step: int, i: int, j: int) -> tuple[float, tuple[float, ...]]:
+    def ordered(step: int, i: int, j: int) -> tuple[float, Alignment]:
         if step == len(rows):
             return 0.0, ()
-        best, chosen = ordered(step + 1, i, j)
-        best, chosen = best, (0.0, *chosen)
+        total, rest = ordered(step + 1, i, j)
+        best: tuple[float, Alignment] = (total, ((0.0, None), *rest))
         for side, start in ((left, i), (right, j)):
             for place in range(start, len(side)):
                 if (similarity := float(rows[step][side[place]])) > 0.1:
-                    rest = ordered(step + 1, place + 1, j) if side is left else ordered(step + 1, i, place + 1)
-                    if similarity + rest[0] > best:
-                        best, chosen = similarity + rest[0], (similarity, *rest[1])
-        return best, chosen
+                    total, rest = ordered(step + 1, place + 1, j) if side is left else ordered(step + 1, i, place + 1)
+                    if similarity + total > best[0]:
+                        best = (similarity + total, ((similarity, side[place]), *rest))
+        return best
 
-    def free(step: int, taken: frozenset[int]) -> tuple[float, tuple[float, ...]]:
+    def free(step: int, taken: frozenset[int]) -> tuple[float, Alignment]:
         if step == len(rows):
             return 0.0, ()
-        best, chosen = free(step + 1, taken)
-        best, chosen = best, (0.0, *chosen)
+        total, rest = free(step + 1, taken)
+        best: tuple[float, Alignment] = (total, ((0.0, None), *rest))
         for number in [*left, *right]:
-            if number not in taken and (similarity := 0.8 * float(rows[step][number])) > 0.1:
-                rest = free(step + 1, taken | {number})
-                if similarity + rest[0] > best:
-                    best, chosen = similarity + rest[0], (similarity, *rest[1])
-        return best, chosen
+            if number not in taken and (similarity := _OUT_OF_ORDER * float(rows[step][number])) > 0.1:
+                total, rest = free(step + 1, taken | {number})
+                if similarity + total > best[0]:
+                    best = (similarity + total, ((similarity, number), *rest))
+        return best
 
-    return list(max(ordered(0, 0, 0), free(0, frozenset()))[1])
+    return max(ordered(0, 0, 0), free(0, frozenset()), key=lambda found: found[0])[1]
 
 
 def _kind(place: Place, ontology: Ontology) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kgllm.index import Index
+from kgllm.ontology import is_vocabulary
 from kgllm.paths import Step
 from kgllm.protocols import Vectors
 from kgllm.terms import URIRef
@@ -23,6 +24,7 @@ __all__ = ["Similarities", "Vocabulary"]
 _UNRELATED, _SAME = 0.22, 0.72
 """Cosines of the default model at which two short phrases have nothing to do with each other, and mean the same."""
 _PART = 0.85  # a word of a longer name stands for less than the whole of it
+_GENERAL = 0.97  # of a property and one above it, the nearer one is meant
 _MEANING = 0.9  # the same stem says more than the same meaning
 
 
@@ -32,7 +34,15 @@ class Vocabulary:
     def __init__(self, index: Index) -> None:
         self.index = index
         ontology = index.ontology
-        relations = [p for p in ontology.relations()]
+        relations = [
+            p
+            for p in ontology.properties.values()
+            if not p.is_text
+            and not is_vocabulary(p.iri)
+            and any(
+                ontology.properties[q].signatures for q in ontology.subproperties(p.iri) if q in ontology.properties
+            )
+        ]
         self.classes = {c.iri for c in ontology.classes.values()}
         named = [(c.iri, (c.label, *c.names)) for c in ontology.classes.values()]
         named += [(p.iri, (p.label, *p.names)) for p in relations]
@@ -97,7 +107,7 @@ class Similarities:
         prop = self._vocabulary.index.ontology.properties.get(step.property)
         for inverse in prop.inverses if prop is not None and step.inverse else ():
             own = np.maximum(own, self.of(inverse))
-        return own
+        return own * _GENERAL if step.members else own
 
     def of_any(self, iris: Iterable[URIRef | None]) -> Vectors:
         """The similarity of every word to the best fitting of some terms, shape (len(words),)."""

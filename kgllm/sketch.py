@@ -144,47 +144,47 @@ class Sketch:
         return Query("select", where, (answer,), group_by=group_by, order_by=order, limit=1 if order else None)
 
     def _where(self, ontology: Ontology) -> Group:
-        patterns: list[TriplePattern] = []
-        values: list[Values] = []
+        parts: list[Group] = []
         comparisons: list[Comparison] = []
         for number, branch in enumerate(self.branches):
             prefix = "abcd"[number]
-            patterns += branch.path.patterns(branch.anchor.term, ANSWER, prefix=prefix)
+            parts.append(branch.path.group(branch.anchor.term, ANSWER, prefix=prefix))
             away = branch.path.returns(prefix=prefix) + ([ANSWER] if branch.path.ends_on_return else [])
             if isinstance(branch.anchor.term, URIRef):
                 comparisons += [Comparison(variable, "!=", branch.anchor.term) for variable in away]
         if self.among:
-            values.append(Values(ANSWER, tuple(anchor.term for anchor in self.among)))
+            parts.append(Group(values=(Values(ANSWER, tuple(anchor.term for anchor in self.among)),)))
         if self.cls is not None:
-            classes = ontology.populated(self.cls) or [self.cls]
-            if len(classes) == 1:
-                patterns.append(TriplePattern(ANSWER, RDF_TYPE, classes[0]))
-            else:
-                patterns.append(TriplePattern(ANSWER, RDF_TYPE, Variable("type")))
-                values.append(Values(Variable("type"), tuple(classes)))
+            parts.append(_typed(ANSWER, self.cls, ontology))
         for number, condition in enumerate(self.conditions):
             end = Variable(f"v{number}")
-            patterns += condition.path.patterns(ANSWER, end, prefix=f"w{number}")
+            parts.append(condition.path.group(ANSWER, end, prefix=f"w{number}"))
             comparisons.append(Comparison(end, condition.operator, condition.value, condition.numeric))
-        if self.projection is not None:
-            patterns += self.projection.patterns(ANSWER, Variable("y"), prefix="z")
-        if self.group_count is not None:
-            patterns += self.group_count.patterns(ANSWER, Variable("n"), prefix="m")
+        hanging = [(self.projection, Variable("y"), "z"), (self.group_count, Variable("n"), "m")]
         if self.extreme is not None and self.extreme.path != self.projection:
-            patterns += self.extreme.path.patterns(ANSWER, _VALUE, prefix="e")
-        return Group(tuple(dict.fromkeys(patterns)), tuple(values), tuple(comparisons))
+            hanging.append((self.extreme.path, _VALUE, "e"))
+        parts += [path.group(ANSWER, end, prefix=prefix) for path, end, prefix in hanging if path is not None]
+        return Group(
+            tuple(dict.fromkeys(pattern for part in parts for pattern in part.patterns)),
+            tuple(dict.fromkeys(values for part in parts for values in part.values)),
+            tuple(comparisons),
+        )
 
     def _ask(self, ontology: Ontology) -> Query:
-        if self.target is None:
-            if self.cls is not None and len(self.branches) == 1 and not self.branches[0].path.steps:
-                anchor = self.branches[0].anchor.term
-                assert isinstance(anchor, URIRef)  # noqa: S101 - only nodes have classes
-                below = tuple(ontology.populated(self.cls) or [self.cls])
-                kind = Variable("type")
-                return Query("ask", Group((TriplePattern(anchor, RDF_TYPE, kind),), (Values(kind, below),)))
-            return Query("ask", self._where(ontology))
-        (branch,) = self.branches
-        between = [Variable(f"a{number}") for number in range(1, len(branch.path.steps))]
-        nodes = [branch.anchor.term, *between, self.target.term]
-        patterns = tuple(step.pattern(nodes[i], nodes[i + 1]) for i, step in enumerate(branch.path.steps))
-        return Query("ask", Group(patterns))
+        if self.target is not None:
+            (branch,) = self.branches
+            return Query("ask", branch.path.group(branch.anchor.term, self.target.term, prefix="a"))
+        if self.cls is not None and len(self.branches) == 1 and not self.branches[0].path.steps:
+            anchor = self.branches[0].anchor.term
+            if not isinstance(anchor, URIRef):
+                raise ValueError(f"a literal has no class: {anchor!r}")
+            return Query("ask", _typed(anchor, self.cls, ontology))
+        return Query("ask", self._where(ontology))
+
+
+def _typed(term: Variable | URIRef, cls: URIRef, ontology: Ontology) -> Group:
+    """The pattern that a term belongs to a class or to one below it that the data knows."""
+    classes = tuple(ontology.populated(cls)) or (cls,)
+    if len(classes) == 1:
+        return Group((TriplePattern(term, RDF_TYPE, classes[0]),))
+    return Group((TriplePattern(term, RDF_TYPE, Variable("type")),), (Values(Variable("type"), classes),))

@@ -10,14 +10,19 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any
+from typing import Any, TypeAlias
 from typing import Literal as OneOfStrings
 
+from kgllm.memory import WorkingMemoryGraph
 from kgllm.ontology import RDF_TYPE, Ontology, is_vocabulary
+from kgllm.protocols import GraphStore
 from kgllm.query import Path, PatternTerm, Query, Values
-from kgllm.terms import Literal, Node, Term, Triple, URIRef, n3
+from kgllm.terms import BNode, Literal, Node, Term, Triple, URIRef, n3
 
-__all__ = ["Violation", "blame", "validate_query", "validate_triples"]
+__all__ = ["ShapesCheck", "Violation", "blame", "validate_memory", "validate_query", "validate_triples"]
+
+ShapesCheck: TypeAlias = Callable[[Sequence[Triple], set[Node]], "list[Violation]"]
+"""Checks triples against the user's shapes and returns the violations at some focus nodes."""
 
 _XSD = "http://www.w3.org/2001/XMLSchema#"
 
@@ -215,6 +220,44 @@ def ill_typed(literal: Literal) -> bool:
     }
     pattern = patterns.get(str(literal.datatype))
     return pattern is not None and re.fullmatch(pattern, str(literal).strip()) is None
+
+
+_SURROUNDINGS = 200  # nodes whose descriptions are fetched; a memory beyond that is checked without the rest
+_FACTS = 5_000
+
+
+def surroundings(memory: WorkingMemoryGraph, store: GraphStore, *, timeout_s: float) -> tuple[list[Triple], bool]:
+    """The whole descriptions of the nodes in memory, and whether they are whole: a partial view is no proof."""
+    nodes = [node for node in memory.nodes() if isinstance(node, URIRef)]
+    if not nodes:
+        return [], True
+    named = " ".join(n3(node) for node in nodes[:_SURROUNDINGS])
+    rows = store.select(
+        f"SELECT ?s ?p ?o WHERE {{ VALUES ?s {{ {named} }} ?s ?p ?o }}", timeout_s=timeout_s, limit=_FACTS
+    )
+    triples = [
+        (s, p, o) for s, p, o in rows.rows if isinstance(s, URIRef | BNode) and isinstance(p, URIRef) and o is not None
+    ]
+    return triples, rows.complete and len(nodes) <= _SURROUNDINGS
+
+
+def validate_memory(
+    memory: WorkingMemoryGraph, store: GraphStore, ontology: Ontology, *, shapes: ShapesCheck | None, timeout_s: float
+) -> list[Violation]:
+    """The contradictions that a memory stands in, with the descriptions of its nodes as context.
+
+    ``shapes`` is asked only where the descriptions are whole, so that no value is missing for want of fetching.
+    """
+    if not len(memory):
+        return []
+    around, is_whole = surroundings(memory, store, timeout_s=timeout_s)
+    nodes = set(memory.nodes())
+    before = validate_triples(around, ontology, focus=nodes)
+    found = validate_triples(list(dict.fromkeys([*around, *memory.triples()])), ontology, focus=nodes)
+    if shapes is not None and is_whole:
+        before += shapes(around, nodes)
+        found += shapes(list(dict.fromkeys([*around, *memory.triples()])), nodes)
+    return blame(found, before)
 
 
 def blame(found: Sequence[Violation], before: Sequence[Violation]) -> list[Violation]:

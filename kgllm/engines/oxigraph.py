@@ -21,7 +21,7 @@ from kgllm.protocols import Rows
 from kgllm.sources import file_fingerprint
 from kgllm.terms import Triple, to_ox
 
-__all__ = ["Built", "OxigraphStore"]
+__all__ = ["Built", "OxigraphStore", "graph_fingerprint"]
 
 _JOBS = "kgllm.engines.graph_jobs"
 _LOAD_TIMEOUT_S = 3_600.0
@@ -206,6 +206,11 @@ class OxigraphStore:
 
 def _empty(source: str) -> EmptyGraphError:
     return EmptyGraphError(f"there is not one triple in {source}", try_next="look whether it is the file you mean")
+
+
+def graph_fingerprint(graph: rdflib.Graph) -> str:
+    """The fingerprint that ``OxigraphStore.build`` gives a graph."""
+    return _graph_fingerprint(_nquads(graph))
 
 
 def _nquads(graph: rdflib.Graph) -> bytes:
