@@ -168,8 +168,8 @@ def answer_html(answer: Answer) -> str:
         f'<p style="font-size:16px;margin:0 0 8px">{said}</p>',
     ]
     if answer.abstained and answer.nearest:
-        items = (_html_node(hit.iri, None, namespaces) + f" ({hit.score:.2f})" for hit in answer.nearest)
-        parts.append(f"<p>Nearest: {', '.join(items)}</p>")
+        nearest = ", ".join(f"{_html_node(hit.iri, None, namespaces)} ({hit.score:.2f})" for hit in answer.nearest)
+        parts.append(f"<p>Nearest: {nearest}</p>")
     if len(answer.memory):
         parts.append(_picture(answer.memory, answer.facts))
     if answer.facts:
@@ -194,7 +194,7 @@ def _details(summary: str, body: str) -> str:
 
 def _html_node(term: Node, label: str | None, namespaces: Namespaces) -> str:
     text = _escaped(named(term, label, namespaces), cap=600)
-    if isinstance(term, URIRef) and term.startswith(("http://", "https://")):
+    if isinstance(term, URIRef) and str(term).startswith(("http://", "https://")):
         return f'<a href="{_escaped(str(term), cap=None)}" rel="noopener noreferrer">{text}</a>'
     return text
 

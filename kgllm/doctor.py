@@ -15,6 +15,7 @@ from kgllm.engines.onnx import OnnxEmbedder
 from kgllm.engines.openai import OpenAIServer
 from kgllm.engines.worker import Worker
 from kgllm.errors import KgllmError
+from kgllm.generations import Generations
 from kgllm.opening import make_workspace
 from kgllm.settings import DEFAULT, Settings
 from kgllm.terms import clean
@@ -161,11 +162,15 @@ def _answers(workspace: Workspace) -> Finding:
 
 
 def _index(workspace: Workspace) -> Finding:
-    state = workspace.index_state()
-    if state is None:
+    generation = Generations(workspace.folder).current(verify="hashes")
+    if generation is None:
         return Finding("index", "not configured", f"none yet in {workspace.folder}", "kgllm index")
-    if state:
-        return Finding("index", "warning", f"{workspace.folder} is not up to date: {state}", "kgllm index")
+    if mismatch := workspace._mismatch(generation):
+        return Finding("index", "warning", f"{workspace.folder} is not up to date: {mismatch}", "kgllm index")
+    if generation.fallback:
+        return Finding(
+            "index", "warning", f"{workspace.folder} is damaged; the one before it is used", "kgllm index --rebuild"
+        )
     return Finding("index", "ok", f"{workspace.folder} is up to date")
 
 

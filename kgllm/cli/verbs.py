@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
@@ -155,13 +155,10 @@ class Common:
             yield assistant
 
 
-P = ParamSpec("P")
-
-
-def verb(name: str) -> Callable[[Callable[Concatenate[Common, P], int]], Callable[..., None]]:
+def verb(name: str) -> Callable[[Callable[..., int]], Callable[..., None]]:
     """Make a command of a function that takes ``Common`` and its own options and returns the exit code."""
 
-    def decorate(function: Callable[Concatenate[Common, P], int]) -> Callable[..., None]:
+    def decorate(function: Callable[..., int]) -> Callable[..., None]:
         own_types = get_type_hints(function, include_extras=True)
         common_types = get_type_hints(Common, include_extras=True)
         kind = inspect.Parameter.KEYWORD_ONLY
