@@ -84,11 +84,12 @@ class EmbeddedPlanner:
         sure = [
             item for item in ranked[:_TRIED] if item.score >= ranked[0].score - _MARGIN and item.confidence >= _LEAST
         ]
+        names_a_node = any(m.score >= 0.6 and m.candidates[0].kind in {"node", "value"} for m in links.mentions)
+        is_vague = not names_a_node and (not sure or sure[0].confidence < _CLEAR)
+        if is_vague:
+            yield from self._described(links, tuple(self._classes(Scorer(links, self.vocabulary))[:1]))
         for item in sure:
             yield Plan(item.query, item.confidence, self._concepts(item, links))
-        names_a_node = any(m.score >= 0.6 and m.candidates[0].kind in {"node", "value"} for m in links.mentions)
-        if not names_a_node and (not ranked or ranked[0].confidence < _CLEAR):
-            yield from self._described(links, tuple(self._classes(Scorer(links, self.vocabulary))[:1]))
 
     def _definition(self, links: Links) -> Plan | None:
         """The plan that describes a node, class or property, if the question asks what it is and nothing else."""
@@ -151,6 +152,7 @@ class EmbeddedPlanner:
             yield from self._yes_no(beams, classes, scorer)
         if (comparison := superlative(links.question, comparative=True)) and len(anchors) > 1:
             yield from self._comparisons(anchors, comparison.quantities, comparison.descending)
+            return
         if scorer.form == "yes/no":
             return
         bases = [*self._single(beams), *self._joined(beams)]
@@ -308,8 +310,11 @@ class EmbeddedPlanner:
             )
         elif (most := most_or_fewest(links.question)) is not None and not base.literal:
             for path in self.schema.extend(RelationPath(), place):
-                if not path.literal and float(max(scorer.similarities.of_step(path.steps[0]), default=0.0)) >= 0.3:
+                similarity = float(max(scorer.similarities.of_step(path.steps[0]), default=0.0))
+                if not path.literal and similarity >= 0.3:
                     yield replace(base, extreme=Extreme(path, most[0], by_count=True))
+                elif path.literal and similarity >= 0.5 and any(is_number(d) for d in path.end):
+                    yield replace(base, extreme=Extreme(path, most[0], numeric=True))
 
     def _quantities(
         self, place: Place, quantities: Sequence[str], scorer: Scorer | None

@@ -30,14 +30,15 @@ _FALSE = Literal("false", datatype=URIRef("http://www.w3.org/2001/XMLSchema#bool
 class Recalled:
     """The rows of a query, the memory behind them, and for each first column the triples that it rests on."""
 
+    query: Query
     rows: Rows
     memory: WorkingMemoryGraph
     evidence: dict[Term, tuple[Triple, ...]]
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was found; a yes/no question and a count always find something."""
-        return not self.rows.rows
+        """Whether nothing was found; a count of none is nothing, a yes/no question always finds something."""
+        return not self.rows.rows or (self.query.form == "count" and str(self.rows.rows[0][0]) == "0")
 
 
 def recall(
@@ -59,7 +60,7 @@ def recall(
         evidence = _evidence(query, rows, memory, index, timeout_s)
     _set_roles(query, rows, memory)
     _set_labels(memory, index)
-    return Recalled(rows, memory, evidence)
+    return Recalled(query, rows, memory, evidence)
 
 
 def _evidence(
@@ -117,7 +118,7 @@ def _describe(query: Query, memory: WorkingMemoryGraph, index: Index, timeout_s:
     rows = Rows(("node",), [(node,) for node in query.nodes if node in evidence], found.complete)
     memory.set_roles(dict.fromkeys(evidence, "answer"))
     _set_labels(memory, index)
-    return Recalled(rows, memory, evidence)
+    return Recalled(query, rows, memory, evidence)
 
 
 def _telling(triple: Triple) -> tuple[int, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -47,10 +47,14 @@ _NUMBER_TYPES = ("integer", "decimal", "double", "float", "int", "long", "short"
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A sketch with its features, shape (len(FEATURES),); the meaning is 0 until ``add_meaning``."""
+    """A sketch with its features, shape (len(FEATURES),); the meaning is 0 until ``add_meaning``.
+
+    ``explained`` is the share of the question's words that are like a term of the sketch.
+    """
 
     sketch: Sketch
     features: NDArray[np.float64]
+    explained: float
 
     @property
     def score(self) -> float:
@@ -61,7 +65,8 @@ class Scored:
     def confidence(self) -> float:
         """How surely the words mean the steps, in [0, 1]: the mean of coverage, alignment and weakest alignment."""
         coverage, alignment, weakest = self.features[:3]
-        return float(np.clip((coverage + alignment + weakest) / 3 - 0.5 * self.features[8], 0.0, 1.0))
+        sure = (coverage + alignment + weakest) / 3 - 0.5 * self.features[8]
+        return float(np.clip(sure * (0.3 + 0.7 * self.explained), 0.0, 1.0))
 
 
 class Scorer:
@@ -121,7 +126,7 @@ class Scorer:
         if not is_open.any():
             return 1.0 / len(path.steps)
         steps = np.stack([self.similarities.of_step(step)[is_open] for step in path.steps])
-        places = np.stack([self.similarities.of_any(place)[is_open] for place in path.places])
+        places = np.stack([self.similarities.of_place(place)[is_open] for place in path.places])
         weight = self.importance[is_open]
         best = np.maximum(steps.max(axis=0), 0.9 * places.max(axis=0))
         coverage = float((np.minimum(best / np.maximum(weight, 0.3), 1.0) * weight).sum() / weight.sum())
@@ -149,8 +154,9 @@ class Scorer:
             for branch in sketch.branches
             for number in range(len(branch.path.steps))
         )
+        best = self._best(sketch)
         features = (
-            self._coverage(sketch, is_open),
+            self._coverage(best, is_open),
             sum(aligned) / len(aligned) if aligned else 0.0,
             min(aligned, default=0.0),
             self._type_fit(sketch),
@@ -161,23 +167,29 @@ class Scorer:
             left_over,
             0.0,
         )
-        return Scored(sketch, np.array(features, dtype=np.float64))
+        explained = float((best[is_open] >= _TELLING).mean()) if is_open.any() else 1.0
+        return Scored(sketch, np.array(features, dtype=np.float64), explained)
 
-    def _coverage(self, sketch: Sketch, is_open: NDArray[np.bool_]) -> float:
+    def _coverage(self, best: Vectors, is_open: NDArray[np.bool_]) -> float:
+        """The share of the open words' weight that their best terms account for."""
         if not is_open.any():
             return 1.0
+        weight = self.importance[is_open]
+        return float((np.minimum(best[is_open] / np.maximum(weight, 0.3), 1.0) * weight).sum() / weight.sum())
+
+    def _best(self, sketch: Sketch) -> Vectors:
+        """The similarity of each word to the term of the sketch that it is most like, shape (len(words),)."""
         best = np.zeros(len(self.words), dtype=np.float32)
         for step in sketch.steps():
             best = np.maximum(best, self.similarities.of_step(step))
         for path in sketch.paths():
             for place in path.places:
-                best = np.maximum(best, 0.9 * self.similarities.of_any(place))
+                best = np.maximum(best, 0.9 * self.similarities.of_place(place))
         if sketch.cls is not None:
             best = np.maximum(best, self.similarities.of(sketch.cls))
         for anchor in sketch.anchors():
-            best = np.maximum(best, 0.8 * self.similarities.of_any(anchor.place) * self._beside(anchor))
-        weight = self.importance[is_open]
-        return float((np.minimum(best[is_open] / np.maximum(weight, 0.3), 1.0) * weight).sum() / weight.sum())
+            best = np.maximum(best, 0.8 * self.similarities.of_place(anchor.place) * self._beside(anchor))
+        return best
 
     def _beside(self, anchor: Anchor) -> NDArray[np.bool_]:
         """Which words stand right before or behind an anchor, where they say what it is: "the movie Alien"."""
@@ -213,8 +225,8 @@ class Scorer:
 
     def _left_over(self, sketch: Sketch, unspent: list[int], numbers: list[int]) -> float:
         """The weight of the words that neither a step nor a place of the sketch accounts for."""
-        places = [self.similarities.of_any(place) for path in sketch.paths() for place in path.places]
-        places += [self.similarities.of_any(anchor.place) * self._beside(anchor) for anchor in sketch.anchors()]
+        places = [self.similarities.of_place(place) for path in sketch.paths() for place in path.places]
+        places += [self.similarities.of_place(anchor.place) * self._beside(anchor) for anchor in sketch.anchors()]
         open_words = set(unspent)
         for row in places:
             best = max(open_words, key=lambda n: float(row[n]), default=None)
@@ -238,7 +250,7 @@ class Scorer:
             is_number = literal and any(str(d).endswith(_NUMBER_TYPES) for d in place)
             fit = 0.3 if is_number else 0.4 if sketch.form == "count" else -0.5
         if self._expected is not None and sketch.form != "ask":
-            kinds = max((float(self.similarities.of(c)[self._expected]) for c in place if c), default=0.0)
+            kinds = float(self.similarities.of_place(place)[self._expected])
             last = [path.steps[-1] for path in sketch.paths() if path.steps][-1:]
             relation = max((float(self.similarities.of_step(step)[self._expected]) for step in last), default=0.0)
             fit += max(kinds, 0.8 * relation if literal else 0.4 * relation) - 0.3
@@ -274,7 +286,7 @@ class Scorer:
         for item, question, said in zip(scored, masked, phrases, strict=True):
             features = item.features.copy()
             features[-1] = float(vectors[row[question]] @ vectors[row[said]])
-            meant.append(Scored(item.sketch, features))
+            meant.append(replace(item, features=features))
         return sorted(meant, key=lambda item: -item.score)
 
     def _masked(self, sketch: Sketch) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from kgllm.index import Index
 from kgllm.ontology import is_vocabulary
-from kgllm.paths import Step
+from kgllm.paths import Place, Step
 from kgllm.protocols import Vectors
 from kgllm.terms import URIRef
 from kgllm.words import Token, is_function_word, stem
@@ -24,6 +24,7 @@ __all__ = ["Similarities", "Vocabulary"]
 _UNRELATED, _SAME = 0.22, 0.72
 """Cosines of the default model at which two short phrases have nothing to do with each other, and mean the same."""
 _PART = 0.85  # a word of a longer name stands for less than the whole of it
+_IN_A_PHRASE = 0.6
 _GENERAL = 0.97  # of a property and one above it, the nearer one is meant
 _MEANING = 0.9  # the same stem says more than the same meaning
 
@@ -51,6 +52,7 @@ class Vocabulary:
         weights: list[float] = []
         starts: list[int] = []
         self._stems: dict[str, dict[int, float]] = defaultdict(dict)
+        self._phrases: dict[tuple[str, ...], set[int]] = defaultdict(set)
         for column, (iri, names) in enumerate(named):
             self.columns[iri] = column
             starts.append(len(targets))
@@ -61,6 +63,7 @@ class Vocabulary:
                 if len(parts) > 1:
                     targets += parts
                     weights += [_PART] * len(parts)
+                    self._phrases[tuple(stem(part) for part in parts)].add(column)
                 for part in parts:
                     score = 1.0 if len(parts) == 1 else 0.92
                     self._stems[stem(part)][column] = max(score, self._stems[stem(part)].get(column, 0.0))
@@ -84,7 +87,20 @@ class Vocabulary:
             for number, word in enumerate(words):
                 for column, score in self._stems.get(stem(word.lower), {}).items():
                     matrix[number, column] = max(matrix[number, column], score)
+            self._prefer_phrases(words, matrix)
         return Similarities(tuple(words), matrix, self)
+
+    def _prefer_phrases(self, words: Sequence[Token], matrix: Vectors) -> None:
+        """Where neighbouring words are a whole name, they mean what it names rather than what one of them names."""
+        stems = [stem(word.lower) for word in words]
+        for length in range(min(5, len(words)), 1, -1):
+            for start in range(len(words) - length + 1):
+                columns = self._phrases.get(tuple(stems[start : start + length]), set())
+                if columns:
+                    others = np.setdiff1d(np.arange(matrix.shape[1]), list(columns))
+                    stretch = slice(start, start + length)
+                    matrix[stretch, others] *= _IN_A_PHRASE
+                    matrix[stretch, list(columns)] = 1.0
 
 
 class Similarities:
@@ -94,6 +110,7 @@ class Similarities:
         self.words = words
         self.matrix = matrix
         self._vocabulary = vocabulary
+        self._places: dict[Place, Vectors] = {}
         self._nothing = np.zeros(len(words), dtype=np.float32)
 
     def of(self, iri: URIRef | None) -> Vectors:
@@ -108,6 +125,13 @@ class Similarities:
         for inverse in prop.inverses if prop is not None and step.inverse else ():
             own = np.maximum(own, self.of(inverse))
         return own * _GENERAL if step.members else own
+
+    def of_place(self, place: Place) -> Vectors:
+        """The similarity of every word to the classes of a place and those above them, shape (len(words),)."""
+        if place not in self._places:
+            superclasses = self._vocabulary.index.ontology.superclasses
+            self._places[place] = self.of_any({above for c in place if c is not None for above in superclasses(c)})
+        return self._places[place]
 
     def of_any(self, iris: Iterable[URIRef | None]) -> Vectors:
         """The similarity of every word to the best fitting of some terms, shape (len(words),)."""

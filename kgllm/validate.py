@@ -222,42 +222,53 @@ def ill_typed(literal: Literal) -> bool:
     return pattern is not None and re.fullmatch(pattern, str(literal).strip()) is None
 
 
-_SURROUNDINGS = 200  # nodes whose descriptions are fetched; a memory beyond that is checked without the rest
+_SURROUNDINGS = 100  # nodes whose descriptions are fetched; a memory beyond that is checked by the ontology alone
 _FACTS = 5_000
 
 
 def surroundings(memory: WorkingMemoryGraph, store: GraphStore, *, timeout_s: float) -> tuple[list[Triple], bool]:
-    """The whole descriptions of the nodes in memory, and whether they are whole: a partial view is no proof."""
+    """What the graph says of the nodes in memory, in both directions, and the classes of what it says it with.
+
+    The second value tells whether that is all of it: a partial view is no proof.
+    """
     nodes = [node for node in memory.nodes() if isinstance(node, URIRef)]
     if not nodes:
         return [], True
     named = " ".join(n3(node) for node in nodes[:_SURROUNDINGS])
-    rows = store.select(
-        f"SELECT ?s ?p ?o WHERE {{ VALUES ?s {{ {named} }} ?s ?p ?o }}", timeout_s=timeout_s, limit=_FACTS
-    )
-    triples = [
-        (s, p, o) for s, p, o in rows.rows if isinstance(s, URIRef | BNode) and isinstance(p, URIRef) and o is not None
-    ]
-    return triples, rows.complete and len(nodes) <= _SURROUNDINGS
+    is_whole = len(nodes) <= _SURROUNDINGS
+    triples: dict[Triple, None] = {}
+    for query in (
+        f"SELECT ?s ?p ?o WHERE {{ VALUES ?s {{ {named} }} ?s ?p ?o }}",
+        f"SELECT ?s ?p ?o WHERE {{ VALUES ?o {{ {named} }} ?s ?p ?o FILTER(?p != {n3(RDF_TYPE)}) }}",
+        f"SELECT DISTINCT ?s ?p ?o WHERE {{ VALUES ?n {{ {named} }} ?n ?q ?s . BIND({n3(RDF_TYPE)} AS ?p) ?s ?p ?o }}",
+    ):
+        rows = store.select(query, timeout_s=timeout_s, limit=_FACTS)
+        is_whole = is_whole and rows.complete
+        for s, p, o in rows.rows:
+            if isinstance(s, URIRef | BNode) and isinstance(p, URIRef) and o is not None:
+                triples[s, p, o] = None
+    return list(triples), is_whole
 
 
 def validate_memory(
     memory: WorkingMemoryGraph, store: GraphStore, ontology: Ontology, *, shapes: ShapesCheck | None, timeout_s: float
 ) -> list[Violation]:
-    """The contradictions that a memory stands in, with the descriptions of its nodes as context.
+    """The contradictions that a memory stands in, with what the graph says of its nodes as context.
 
-    ``shapes`` is asked only where the descriptions are whole, so that no value is missing for want of fetching.
+    ``shapes`` is asked only where that context is whole, so that no value is missing for want of fetching.
     """
     if not len(memory):
         return []
     around, is_whole = surroundings(memory, store, timeout_s=timeout_s)
     nodes = set(memory.nodes())
-    before = validate_triples(around, ontology, focus=nodes)
-    found = validate_triples(list(dict.fromkeys([*around, *memory.triples()])), ontology, focus=nodes)
-    if shapes is not None and is_whole:
-        before += shapes(around, nodes)
-        found += shapes(list(dict.fromkeys([*around, *memory.triples()])), nodes)
-    return blame(found, before)
+
+    def check(triples: Sequence[Triple]) -> list[Violation]:
+        found = validate_triples(triples, ontology, focus=nodes)
+        return found + (shapes(triples, nodes) if shapes is not None and is_whole else [])
+
+    before = check(around)
+    added = set(memory.triples()).difference(around)
+    return blame(check([*around, *added]) if added else before, before)
 
 
 def blame(found: Sequence[Violation], before: Sequence[Violation]) -> list[Violation]:

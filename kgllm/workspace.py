@@ -320,7 +320,8 @@ class Workspace:
 def _against(shapes: Any, timeout_s: float, triples: Sequence[Triple], focus: set[Node]) -> list[Violation]:
     """The SHACL violations of triples at some nodes; one remark where the check did not finish."""
     data = "".join(f"{n3(s)} {n3(p)} {n3(o)} .\n" for s, p, o in triples)
-    report = shapes.validate(data.encode(), timeout_s=timeout_s)
+    nodes = [node for node in focus if isinstance(node, URIRef)]
+    report = shapes.validate(data.encode(), focus=nodes, timeout_s=timeout_s)
     if report.conforms is None:
         return [Violation(None, None, None, "notChecked", "Info", f"the shapes were not checked within {timeout_s} s")]
     return [

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kgllm.engines.worker import MEMORY_BYTES, Worker
 from kgllm.errors import DeadlineError
-from kgllm.terms import Term, parse_term
+from kgllm.terms import URIRef, Term, parse_term
 
 __all__ = ["Shapes", "ShapesReport", "ShapesResult"]
 
@@ -55,10 +55,13 @@ class Shapes:
             self._worker.close()
             raise
 
-    def validate(self, data: bytes, *, timeout_s: float) -> ShapesReport:
-        """Check a data graph, N-Triples, against the shapes."""
+    def validate(self, data: bytes, *, focus: Sequence[URIRef] | None = None, timeout_s: float) -> ShapesReport:
+        """Check a data graph, N-Triples, against the shapes; only at the ``focus`` nodes if given."""
+        header = {} if focus is None else {"focus": [str(node) for node in focus]}
         try:
-            reply = self._worker.call("validate", body=data, timeout_s=timeout_s, what="the check against the shapes")
+            reply = self._worker.call(
+                "validate", header, body=data, timeout_s=timeout_s, what="the check against the shapes"
+            )
         except DeadlineError:
             return ShapesReport(None, [])
         results = [

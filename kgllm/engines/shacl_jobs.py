@@ -51,8 +51,11 @@ class ShaclJobs:
         self.validate({}, b"")  # shapes that cannot be used are to be told of now
         return {"triples": len(self.shapes)}, b""
 
-    def validate(self, _: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
-        """Check N-Triples; the results are in the body, as JSON, their terms as N-Triples."""
+    def validate(self, header: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+        """Check N-Triples; the results are in the body, as JSON, their terms as N-Triples.
+
+        With ``focus``, a list of IRIs, in the header only these are checked.
+        """
         try:
             conforms, report, text = pyshacl.validate(
                 _graph(ox.parse(data, format=ox.RdfFormat.N_TRIPLES)),
@@ -63,6 +66,7 @@ class ShaclJobs:
                 js=False,
                 do_owl_imports=False,
                 meta_shacl=False,
+                focus_nodes=header.get("focus"),
             )
         except (ReportableRuntimeError, RecursionError) as error:
             raise _unusable(str(getattr(error, "message", error))) from None
