@@ -16,7 +16,7 @@ from kgllm.lookup import labels_of, shown
 from kgllm.ontology import RDF_TYPE
 from kgllm.protocols import GraphStore
 from kgllm.sources import resolve
-from kgllm.terms import BNode, Literal, Namespaces, Node, Term, Triple, URIRef, clean, n3
+from kgllm.terms import BNode, Literal, Namespaces, Node, Triple, URIRef, clean, n3
 from kgllm.validate import Violation, blame, validate_triples
 from kgllm.workspace import Workspace
 
@@ -149,7 +149,7 @@ def _findings(workspace: Workspace, triples: Sequence[Triple]) -> list[Violation
 
 
 def _around(workspace: Workspace, mentioned: Iterable[Node], new: Sequence[Triple]) -> list[Triple]:
-    """What the graph says of the nodes mentioned, of their neighbours, and of who has a value that is one node's alone."""
+    """What the graph says of the nodes mentioned and their neighbours, and who has a value that is one node's alone."""
     store = workspace.store
     iris = sorted(node for node in mentioned if isinstance(node, URIRef))
     found: dict[Triple, None] = {}
@@ -157,7 +157,8 @@ def _around(workspace: Workspace, mentioned: Iterable[Node], new: Sequence[Tripl
         nodes = " ".join(map(n3, iris[start : start + _CHUNK]))
         # One query a direction, since blank nodes keep their identity only within one.
         for query in (
-            f"CONSTRUCT {{ ?x ?p ?o . ?o ?q ?v }} WHERE {{ VALUES ?x {{ {nodes} }} ?x ?p ?o . OPTIONAL {{ ?o ?q ?v }} }}",
+            f"CONSTRUCT {{ ?x ?p ?o . ?o ?q ?v }} WHERE {{ VALUES ?x {{ {nodes} }} ?x ?p ?o . "
+            "OPTIONAL { ?o ?q ?v } }",
             f"CONSTRUCT {{ ?s ?q ?v }} WHERE {{ VALUES ?x {{ {nodes} }} ?s ?p ?x . FILTER(?p != {n3(RDF_TYPE)}) "
             "?s ?q ?v }",
         ):
