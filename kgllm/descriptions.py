@@ -117,15 +117,18 @@ def _ranks(best: Sequence[URIRef], later: Sequence[URIRef]) -> dict[URIRef, int]
     return {iri: place for place, iri in enumerate(best)} | {iri: 1000 + place for place, iri in enumerate(later)}
 
 
+def is_name_like(iri: URIRef) -> bool:
+    """Whether a property's own name says that it names something, for graphs that use no common vocabulary."""
+    return readable(local_name(iri)).rsplit(" ", 1)[-1] in {"name", "title", "label"}
+
+
 def _name_like(ontology: Ontology) -> dict[URIRef, int]:
-    """Literal properties whose own name says that they name something, for graphs that use no common vocabulary."""
-    ranks = {}
-    for prop in ontology.properties.values():
-        words = readable(local_name(prop.iri)).split()
-        if words and any(s.literal for s in prop.signatures) and not prop.is_text:
-            if words[-1] in {"name", "title", "label"}:
-                ranks[prop.iri] = len(words)
-    return ranks
+    """The literal properties that seem to name their nodes, those with the shortest names first."""
+    return {
+        prop.iri: len(readable(local_name(prop.iri)).split())
+        for prop in ontology.properties.values()
+        if is_name_like(prop.iri) and any(s.literal for s in prop.signatures) and not prop.is_text
+    }
 
 
 def _read_popularity(store: GraphStore, drafts: dict[URIRef, _Draft], timeout_s: float) -> None:

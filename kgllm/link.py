@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import log
 
-from kgllm.descriptions import Description, Value
+from kgllm.descriptions import Description, Value, is_name_like
 from kgllm.index import Index
 from kgllm.names import NameMatch, normalise
 from kgllm.protocols import Hit
@@ -173,7 +173,10 @@ def _candidates(
         known = best.get(match.row)
         if known is None or score > known.score:
             best[match.row] = Candidate(min(1.0, score), description, value)
-    return tuple(sorted(best.values(), key=lambda c: -c.score)[:_CANDIDATES])
+    found = list(best.values())
+    if any(c.kind == "node" for c in found):  # the node itself rather than any node that has the name as a value
+        found = [c for c in found if c.value is None or not is_name_like(c.value.property)]
+    return tuple(sorted(found, key=lambda c: -c.score)[:_CANDIDATES])
 
 
 def _score(

@@ -67,10 +67,11 @@ def open(
         "strict": strict,
         "timeout_s": timeout_s,
     }
-    return make_assistant(here(given), graph=source if is_graph else None, progress=progress)  # type: ignore[arg-type]
+    settings = here({key: (value, f"argument {key}") for key, value in given.items()})
+    return make_assistant(settings, graph=source if is_graph else None, progress=progress)  # type: ignore[arg-type]
 
 
-def here(given: Mapping[str, Any], *, given_as: str = "argument") -> Settings:
+def here(given: Mapping[str, tuple[Any, str]]) -> Settings:
     """The settings of this process: its environment, its working directory, its user's folders."""
     from platformdirs import user_cache_path, user_config_path
 
@@ -80,7 +81,6 @@ def here(given: Mapping[str, Any], *, given_as: str = "argument") -> Settings:
         folder=Path.cwd(),
         user_folder=user_config_path("kgllm"),
         cache_dir=user_cache_path("kgllm"),
-        given_as=given_as,
     )
 
 

@@ -32,7 +32,7 @@ _KEPT = 28
 _ANCHORS = 5
 _TRIED = 12  # readings that are run, at most
 _MARGIN = 0.1  # how far below the best a reading may score and still be run
-_LEAST = 0.3  # confidence below which a reading is not run
+_LEAST = 0.35  # confidence below which a reading is not run
 _CLEAR = 0.6  # confidence from which the words name relations, so that they describe nothing else
 _NEAR = 0.4  # cosine from which a description is taken to be meant
 _XSD = "http://www.w3.org/2001/XMLSchema#"
@@ -323,17 +323,21 @@ class EmbeddedPlanner:
         index = self.vocabulary.index
         found = []
         meant = index.phrase_vectors(list(quantities))
-        for path in self.schema.extend(RelationPath(), place):
-            if not path.literal:
-                continue
+        near = list(self.schema.extend(RelationPath(), place))
+        beyond = [further for path in near for further in self.schema.extend(path, place) if not path.steps[0].inverse]
+        for path in [*near, *beyond]:
+            is_ordered = any(is_date(d) or is_number(d) for d in path.end)
             numeric = not any(is_date(d) for d in path.end)
-            names = (self.ontology.label(path.steps[0].property).lower(),)
+            if not path.literal or (not numeric and not {"date", "year", "age"} & set(quantities)):
+                continue
+            names = [self.ontology.label(step.property).lower() for step in path.steps]
             similarity = float((index.phrase_vectors(names) @ meant.T).max())
-            if scorer is not None:
-                similarity += 0.6 * float(max(scorer.similarities.of_step(path.steps[0]), default=0.0))
-            if any(is_date(d) or is_number(d) for d in path.end):
-                similarity += 0.15
-            found.append((similarity, path, numeric))
+            said = (
+                [float(max(scorer.similarities.of_step(step), default=0.0)) for step in path.steps] if scorer else [0.0]
+            )
+            if (similarity < 0.3 and max(said) < 0.8) or (similarity < 0.5 and not is_ordered):
+                continue
+            found.append((similarity + 0.5 * max(said) + 0.15 * is_ordered - 0.1 * len(path.steps), path, numeric))
         return [(path, numeric) for s, path, numeric in sorted(found, key=lambda item: -item[0])[:3] if s >= 0.35]
 
     def _comparisons(self, anchors: Sequence[Anchor], quantities: Sequence[str], descending: bool) -> Iterator[Sketch]:
@@ -351,6 +355,9 @@ class EmbeddedPlanner:
         scorer: Scorer,
     ) -> Iterator[Sketch]:
         limits = bounds(scorer.links.question)
+        if len(beams) < 2:
+            yield from (replace(base, form="ask") for base in self._single(beams))
+            yield from (Sketch(cls=cls, form="ask") for cls in classes if not beams)
         for anchor, beam in beams:
             if anchor.candidate.value is not None:
                 continue

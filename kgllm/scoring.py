@@ -32,10 +32,11 @@ FEATURES = (
     "left over",  # share of the words that name a class or relation but were given no step or place of their own
     "meaning",  # similarity of the whole, in words, to the question
 )
-WEIGHTS = np.array([0.5, 0.47, 0.2, 0.3, -0.26, 0.12, -0.01, -0.29, -0.49, 0.75], dtype=np.float64)
+WEIGHTS = np.array([0.5, 0.47, 0.2, 0.3, -0.6, 0.12, -0.01, -0.29, -0.49, 0.75], dtype=np.float64)
 """One a feature; fitted on training questions by benchmarks/planner.py."""
 
 _OUT_OF_ORDER = 0.8
+_IMPLIED = 0.6  # a literal says by itself which property it is a value of
 _TELLING = 0.4  # similarity from which a word is taken to name a class or relation
 _SURE = 0.6  # score from which a mention is taken to be one
 _PERSONS = ("person", "people", "agent")
@@ -209,7 +210,10 @@ class Scorer:
             left = [n for n in reversed(numbers) if self._place_of_word[n] < first]
             right = [n for n in numbers if self._place_of_word[n] >= last]
             chosen = outward([self.similarities.of_step(step) for step in branch.path.steps], left, right)
-            aligned += [similarity for similarity, _ in chosen]
+            similarities = [similarity for similarity, _ in chosen]
+            if branch.anchor.candidate.value is not None and similarities:
+                similarities[0] = max(similarities[0], _IMPLIED)
+            aligned += similarities
             spent |= {word for _, word in chosen if word is not None}
         hanging = [sketch.extreme.path if sketch.extreme else None, sketch.projection, sketch.group_count]
         loose = [self.similarities.of_step(step) for c in sketch.conditions for step in c.path.steps]

@@ -84,21 +84,21 @@ class Settings:
 
 
 def read_settings(
-    given: Mapping[str, Any],
+    given: Mapping[str, tuple[Any, str]],
     *,
     environment: Mapping[str, str],
     folder: Path,
     user_folder: Path,
     cache_dir: Path,
-    given_as: str = "argument",
 ) -> Settings:
     """The settings: those ``given`` (``None`` is not given), then the environment's, then the two folders' files'.
 
-    Raises ``SettingsError`` for an unknown key, naming the nearest known one, and for a value that cannot be used.
+    Each of the given has its origin beside it. Raises ``SettingsError`` for an unknown key, naming the nearest known
+    one, and for a value that cannot be used.
     """
     files = [_File.read(folder / FILE), _File.read(user_folder / "config.toml")]
     layers: list[_Layer] = [
-        {key: (value, f"{given_as} {key}") for key, value in given.items() if value is not None and value != []},
+        {key: (value, origin) for key, (value, origin) in given.items() if value is not None and value != []},
         _variables(environment, _VARIABLES),
         *(file.settings for file in files),
         _variables(environment, _SHARED_VARIABLES),

@@ -6,8 +6,9 @@ because a path is right when each of its steps is said in the question and each 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from math import log
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,7 @@ class Vocabulary:
         starts: list[int] = []
         self._stems: dict[str, dict[int, float]] = defaultdict(dict)
         self._phrases: dict[tuple[str, ...], set[int]] = defaultdict(set)
+        stems_of_names: list[tuple[int, list[str]]] = []
         for column, (iri, names) in enumerate(named):
             self.columns[iri] = column
             starts.append(len(targets))
@@ -64,12 +66,21 @@ class Vocabulary:
                     targets += parts
                     weights += [_PART] * len(parts)
                     self._phrases[tuple(stem(part) for part in parts)].add(column)
-                for part in parts:
-                    score = 1.0 if len(parts) == 1 else 0.92
-                    self._stems[stem(part)][column] = max(score, self._stems[stem(part)].get(column, 0.0))
+                stems_of_names.append((column, [stem(part) for part in parts]))
+        self._weigh_stems(stems_of_names)
         self._starts = np.array(starts, dtype=np.int64)
         self._weights = np.array(weights, dtype=np.float32)
         self._matrix: Vectors = index.phrase_vectors(targets) if targets else np.zeros((0, index.embedder.dimension))
+
+    def _weigh_stems(self, names: Sequence[tuple[int, Sequence[str]]]) -> None:
+        """A word of a longer name says as much of it as it is rarer in the vocabulary than the name's other words."""
+        seen = Counter(part for _, parts in names for part in set(parts))
+        rarity = {part: log(1 + len(names) / count) for part, count in seen.items()}
+        for column, parts in names:
+            total = sum(rarity[part] for part in parts)
+            for part in parts:
+                score = 1.0 if len(parts) == 1 else 0.92 * min(1.0, 0.55 + 0.9 * rarity[part] / total)
+                self._stems[part][column] = max(score, self._stems[part].get(column, 0.0))
 
     def compare(self, words: Sequence[Token], phrases: Mapping[int, Sequence[str]]) -> Similarities:
         """The words against every term; ``phrases`` are longer ones by the number of the word they are built round."""
@@ -86,7 +97,7 @@ class Vocabulary:
             np.maximum.at(matrix, np.array(owners), by_term.astype(np.float32))
             for number, word in enumerate(words):
                 for column, score in self._stems.get(stem(word.lower), {}).items():
-                    matrix[number, column] = max(matrix[number, column], score)
+                    matrix[number, column] = score  # the word itself is there: its meaning has nothing to add
             self._prefer_phrases(words, matrix)
         return Similarities(tuple(words), matrix, self)
 

@@ -31,7 +31,8 @@ _LIGHT_WORDS = frozenset(
     """
     list name names show give tell find get return display print please know listed called named known certain
     following different various present exist exists available many much number count total amount
-    kind type sort thing things nenne zeige gib liste viele anzahl
+    kind type sort thing things make made makes making take took taken go went gone come came please 
+    nenne zeige gib liste viele anzahl
     """.split()  # noqa: SIM905 - as above
 )
 
@@ -86,9 +87,12 @@ def _stemmer():  # type: ignore[no-untyped-def]  # the package carries no types
 Form: TypeAlias = OneOfStrings["who", "when", "where", "how many", "yes/no", "define", "which", "other"]
 
 _YES_NO = re.compile(
-    r"(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|ist|sind|war|waren|hat|haben|wurde)\b(?! (?:you|i|we|one)\b)", re.I
+    r"(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|ist|sind|war|waren|hat|haben|wurde)\b(?! (?:you|i)\b)",
+    re.I,
 )
-_HOW_MANY = re.compile(r"\b(?:how many|how much|(?:^|the |total )number of|count of|count the|count all|wie ?viele?|anzahl)\b", re.I)
+_HOW_MANY = re.compile(
+    r"\b(?:how many|how much|(?:^|the |total )number of|count of|count the|count all|wie ?viele?|anzahl)\b", re.I
+)
 _DEFINE = re.compile(
     r"(?:(?:what|who)(?:\s+(?:is|are|was|were)|['’]s)|define|describe|explain|tell me about|(?:was|wer)\s+(?:ist|sind|war))"
     r"\s+(?:(?:meant by|the meaning of)\s+)?(?:an?\s+|the\s+|eine?\s+|der\s+|die\s+|das\s+)?(?P<rest>.+?)\s*[?.!]*\s*$",

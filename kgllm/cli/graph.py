@@ -91,8 +91,11 @@ def query(
 
     Formats: table, csv, tsv, json (SPARQL 1.1 Query Results JSON); CONSTRUCT and DESCRIBE give Turtle or JSON-LD.
     """
+    from kgllm.engines.guard import refuse_unless_read_only
+
     form = common.chosen_format("table", "csv", "tsv", "json")
     text = sys.stdin.read() if sparql == "-" else sparql
+    refuse_unless_read_only(text)
     with common.workspace() as workspace:
         store, namespaces = workspace.store, workspace.namespaces
         from kgllm.cli import tables

@@ -27,7 +27,6 @@ def index(
     form = common.chosen_format("text", "json")
     from kgllm.opening import make_workspace
 
-    started = time.perf_counter()
     stages = _Stages(common.terminal.progress)
     workspace = make_workspace(common.settings, progress=stages)
     try:
@@ -43,7 +42,7 @@ def index(
         return 0
     common.terminal.out(f"{workspace.folder}")
     counts = ", ".join(f"{manifest[key]:,} {key}" for key in ("descriptions", "values") if key in manifest)
-    done = f"built in {time.perf_counter() - started:.1f} s" if seconds else "up to date"
+    done = f"built in {sum(seconds.values()):.1f} s" if seconds else "up to date"
     common.terminal.out(f"{done}: {counts}")
     for stage, spent in seconds.items():
         common.terminal.out(f"  {spent:6.1f} s  {stage}")
@@ -51,18 +50,20 @@ def index(
 
 
 class _Stages:
-    """Passes progress on, and keeps when each stage began."""
+    """Passes progress on, and keeps when each stage began; the first is what comes before any is named."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._began: dict[str, float] = {}
+        self._began: dict[str, float] = {"start": time.perf_counter()}
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         self._began.setdefault(stage, time.perf_counter())
         self._progress(stage, done, total)
 
     def seconds(self) -> dict[str, float]:
-        """Seconds from each stage's beginning to the next one's; of the last, to now."""
+        """Seconds from each stage's beginning to the next one's; of the last, to now. Empty if nothing was done."""
+        if len(self._began) == 1:
+            return {}
         ends = [*list(self._began.values())[1:], time.perf_counter()]
         return {stage: round(end - began, 3) for (stage, began), end in zip(self._began.items(), ends, strict=True)}
 

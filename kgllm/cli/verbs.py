@@ -121,19 +121,19 @@ class Common:
         from kgllm.opening import here
 
         given = {
-            "graph": self.graph,
-            "ontology": self.ontology,
-            "shapes": self.shapes,
-            "index": self.index,
-            "planner": self.planner,
-            "base_url": self.base_url,
-            "model": self.model,
-            "languages": self.lang,
-            "labels": self.label,
-            "strict": self.strict,
-            "timeout_s": self.timeout,
+            "graph": (self.graph, "--graph"),
+            "ontology": (self.ontology, "--ontology"),
+            "shapes": (self.shapes, "--shapes"),
+            "index": (self.index, "--index"),
+            "planner": (self.planner, "--planner"),
+            "base_url": (self.base_url, "--base-url"),
+            "model": (self.model, "--model"),
+            "languages": (self.lang, "--lang"),
+            "labels": (self.label, "--label"),
+            "strict": (self.strict, "--strict"),
+            "timeout_s": (self.timeout, "--timeout"),
         }
-        return here(given, given_as="option")
+        return here(given)
 
     @contextmanager
     def workspace(self) -> Iterator[Workspace]:
