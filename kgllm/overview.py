@@ -148,7 +148,13 @@ class Overview:
         yield f"prefixes   {', '.join(map(clean, self.prefixes)) or 'none'}"
 
     def _either(self, classes: Sequence[URIRef]) -> str:
-        names = " | ".join(clean(self.namespaces.curie(cls)) for cls in classes[:3])
+        """Classes or datatypes in short; by label where no prefix shortens them."""
+        curies = [self.namespaces.curie(cls) for cls in classes[:3]]
+        labels = {c.iri: c.label for c in self.classes}
+        names = " | ".join(
+            clean(labels.get(cls, curie) if curie.startswith("<") else curie)
+            for cls, curie in zip(classes, curies, strict=False)
+        )
         return (names or "any") + (" | …" if len(classes) > 3 else "")
 
 

@@ -85,6 +85,11 @@ def test_one_screen_and_json_say_the_same(open_graph: Open) -> None:
     assert (data["triples"], data["classes"][0]) == (9, {"iri": f"<{EX}Dog>", "label": "dog", "count": 2})
 
 
+def test_where_no_prefix_shortens_a_class_its_label_stands(open_graph: Open) -> None:
+    bare = f"<{EX}rex> a <{EX}Dog> ; <{EX}owner> <{EX}ann> . <{EX}ann> a <{EX}Person> ."
+    assert f'<{EX}owner> ! "owner"   dog → person' in str(overview(open_graph(bare)))
+
+
 def test_a_wide_graph_still_fits_one_screen(open_graph: Open) -> None:
     wide = "\n".join(f"<{EX}s> <{EX}p{n}> <{EX}o> . <{EX}n{n}> a <{EX}C{n}> ." for n in range(50))
     written = str(overview(open_graph(wide)))
