@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -88,25 +89,28 @@ def _asked(question: str | None, file: Path | None) -> tuple[Iterator[_Asked], b
 
 def _from_jsonl(file: Path) -> Iterator[_Asked]:
     try:
-        lines: Iterable[str] = sys.stdin if str(file) == "-" else file.open(encoding="utf-8")
+        opened = nullcontext(sys.stdin) if str(file) == "-" else file.open(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         raise SourceNotFoundError(
             f"there is no file {file}", try_next="name a file of one JSON object a line"
         ) from None
     except OSError as error:
         raise InputError(f"{file} cannot be read", why=str(error.strerror)) from None
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            found = json.loads(line)
-        except ValueError as error:
-            raise InputError(
-                f"{file}:{number}: not JSON: {error}", try_next='{"id": 1, "question": "Who …?"}'
-            ) from None
-        if not isinstance(found, dict) or not isinstance(found.get("question"), str):
-            raise InputError(f"{file}:{number}: no object with a question", try_next='{"id": 1, "question": "Who …?"}')
-        yield _Asked(found["question"], found.get("id"))
+    with opened as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                yield _parsed(line, f"{file}:{number}")
+
+
+def _parsed(line: str, place: str) -> _Asked:
+    example = '{"id": 1, "question": "Who …?"}'
+    try:
+        found = json.loads(line)
+    except ValueError as error:
+        raise InputError(f"{place}: not JSON: {error}", try_next=example) from None
+    if not isinstance(found, dict) or not isinstance(found.get("question"), str):
+        raise InputError(f"{place}: no object with a question", try_next=example)
+    return _Asked(found["question"], found.get("id"))
 
 
 def _at_least_one(asked: Iterator[_Asked]) -> Iterator[_Asked]:

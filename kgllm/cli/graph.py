@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kgllm.cli.verbs import ABSTAINED, DOES_NOT_CONFORM, Common, verb
+from kgllm.errors import BackendError
 
 if TYPE_CHECKING:
     from kgllm.terms import Namespaces, URIRef
@@ -123,7 +124,7 @@ def check(
 ) -> int:
     """The graph, or a file of triples, against the ontology and the shapes. Formats: text, json.
 
-    Exits with 4 if it does not conform.
+    Exits with 4 if it does not conform, with 5 if it could not be checked to the end.
     """
     from kgllm.checking import check as run_check
 
@@ -132,6 +133,8 @@ def check(
     with common.workspace() as workspace:
         report = run_check(workspace, given)
     _print(common, report, form)
+    if report.conforms is None:
+        return BackendError.exit_code  # not checked to the end, which is neither
     return 0 if report.conforms else DOES_NOT_CONFORM
 
 

@@ -1,0 +1,425 @@
+"""The command line as a user drives it: outputs, exit codes, and a clear message for each bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from kgllm.cli import app
+
+ROOT = Path(__file__).parents[1]
+GRAPH = str(ROOT / "examples/spaceflight.ttl")
+ONTOLOGY = str(ROOT / "ontologies/spaceflight-ontology.ttl")
+SHAPES = str(ROOT / "ontologies/spaceflight-shapes.ttl")
+APOLLO = "https://example.org/spaceflight/Apollo_11"
+ARMSTRONG = "https://example.org/spaceflight/Neil_Armstrong"
+QUESTION = "Who commanded Apollo 11?"
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def clean_surroundings(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(("KGLLM_", "OPENAI_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("KGLLM_CACHE_DIR", str(cache))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*arguments: str, stdin: str = "") -> Any:
+    return CliRunner().invoke(app, list(arguments), input=stdin)
+
+
+def demo(verb: str, *arguments: str, stdin: str = "") -> Any:
+    return run(verb, *arguments, "-g", GRAPH, "--ontology", ONTOLOGY, stdin=stdin)
+
+
+def spawn(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+    command = [sys.executable, str(ROOT / "cli.py"), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def file(path: Path, text: str) -> str:
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+# ask
+
+
+def test_an_answer_stands_on_stdout_with_its_numbered_facts_and_remarks_on_stderr() -> None:
+    result = demo("ask", QUESTION)
+    assert result.exit_code == 0
+    assert "Neil Armstrong [1]" in result.stdout
+    assert '[1] space:Apollo_11 ! "Apollo 11"   sf:commander   space:Neil_Armstrong ! "Neil Armstrong"' in result.stdout
+    assert "ontology ✓" in result.stderr
+    assert "ontology ✓" not in result.stdout
+
+
+def test_quiet_says_nothing_but_the_answer() -> None:
+    assert demo("ask", QUESTION, "-q").stderr == ""
+
+
+def test_json_is_one_object_with_terms_as_in_n_triples() -> None:
+    answer = json.loads(demo("ask", QUESTION, "--json").stdout)
+    assert answer["results"] == [f"<{ARMSTRONG}>"]
+    assert answer["claims"][0]["evidence"][0][0] == f"<{APOLLO}>"
+    assert set(answer) >= {"question", "text", "abstained", "reason", "vars", "rows", "complete", "query", "memory"}
+    assert set(answer) >= {"violations", "planner", "model", "rounds", "timings_ms", "usage"}
+
+
+def test_the_same_process_gives_json_on_stdout_alone() -> None:
+    process = spawn("ask", "--json", QUESTION, "-g", GRAPH, "--ontology", ONTOLOGY)
+    stdout, stderr = process.communicate()
+    assert process.returncode == 0, stderr
+    assert json.loads(stdout)["abstained"] is False
+
+
+def test_what_the_graph_does_not_say_exits_with_3_and_names_the_nearest() -> None:
+    result = demo("ask", "What is the recipe for goulash?")
+    assert result.exit_code == 3
+    assert "The graph does not say" in result.stdout
+    assert " ! " in result.stdout
+
+
+def test_piped_questions_are_answered_one_a_line() -> None:
+    result = demo("ask", "-", "--json", stdin=f"{QUESTION}\n\nWhat is the recipe for goulash?\n")
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [answer["abstained"] for answer in answers] == [False, True]
+    assert result.exit_code == 0
+
+
+def test_piped_questions_that_all_find_nothing_exit_with_3() -> None:
+    assert demo("ask", stdin="What is the recipe for goulash?\n").exit_code == 3
+
+
+def test_a_file_of_questions_keeps_their_ids(tmp_path: Path) -> None:
+    questions = file(tmp_path / "q.jsonl", json.dumps({"id": "q7", "question": QUESTION}) + "\n")
+    result = demo("ask", "--file", questions, "--jsonl")
+    (answer,) = [json.loads(line) for line in result.stdout.splitlines()]
+    assert answer["id"] == "q7"
+    assert answer["results"] == [f"<{ARMSTRONG}>"]
+
+
+def test_a_file_with_a_broken_line_names_the_line(tmp_path: Path) -> None:
+    questions = file(tmp_path / "q.jsonl", '\n{"id": 1}\n')
+    result = demo("ask", "--file", questions, "--jsonl")
+    assert result.exit_code == 2
+    assert "q.jsonl:2" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("form", "sign"),
+    [
+        ("md", "1. space:Apollo\\_11"),
+        ("ttl", "commander"),
+        ("trig", "WorkingMemoryGraph"),
+        ("jsonld", '"@id"'),
+        ("html", "<!DOCTYPE html>"),
+    ],
+)
+def test_an_answer_has_other_forms(form: str, sign: str) -> None:
+    result = demo("ask", QUESTION, "-f", form)
+    assert result.exit_code == 0
+    assert sign in result.stdout
+
+
+def test_an_unknown_form_is_a_fault_of_usage() -> None:
+    assert demo("ask", QUESTION, "-f", "pdf").exit_code == 2
+
+
+def test_the_query_is_shown_on_demand() -> None:
+    assert "SELECT" in demo("ask", QUESTION, "--show-sparql").stdout
+    assert "SELECT" not in demo("ask", QUESTION).stdout
+
+
+@pytest.mark.parametrize(("question", "sign"), [("", "is empty"), ("  ", "is empty"), ("why " * 25_000, "100,000")])
+def test_an_empty_or_endless_question_is_refused(question: str, sign: str) -> None:
+    result = demo("ask", question)
+    assert result.exit_code == 2
+    assert sign in result.stderr
+    assert len(result.stderr) < 600
+
+
+def test_no_question_at_all_is_told() -> None:
+    result = demo("ask", stdin="")
+    assert result.exit_code == 2
+    assert "no question" in result.stderr
+
+
+# The other verbs
+
+
+def test_search_prints_score_node_and_type() -> None:
+    result = demo("search", "Neil Armstrong", "-k", "2")
+    assert result.exit_code == 0
+    assert '1.00  space:Neil_Armstrong ! "Neil Armstrong"   a sf:Astronaut' in result.stdout
+    assert len(result.stdout.splitlines()) == 2
+
+
+def test_search_as_json() -> None:
+    found = json.loads(demo("search", "lunar landing mission", "--json").stdout)
+    assert found["hits"][0]["kind"] == "class"
+
+
+def test_show_finds_a_node_by_its_label_and_says_what_is_near_where_it_finds_none() -> None:
+    assert "sf:commander" in demo("show", "Apollo 11").stdout
+    missing = demo("show", "Armstrong the younger")
+    assert missing.exit_code == 3
+    assert "no node" in missing.stdout
+
+
+def test_select_as_table_csv_tsv_and_json() -> None:
+    sparql = "SELECT ?who { space:Apollo_11 sf:commander ?who }"
+    assert "space:Neil_Armstrong" in demo("query", sparql).stdout
+    assert demo("query", sparql, "-f", "csv").stdout.split() == ["who", ARMSTRONG]
+    assert demo("query", sparql, "-f", "tsv").stdout.split() == ["?who", f"<{ARMSTRONG}>"]
+    (binding,) = json.loads(demo("query", sparql, "--json").stdout)["results"]["bindings"]
+    assert binding == {"who": {"type": "uri", "value": ARMSTRONG}}
+
+
+def test_ask_prints_true_or_false_and_construct_turtle() -> None:
+    assert demo("query", "ASK { space:Apollo_11 sf:commander space:Neil_Armstrong }").stdout == "true\n"
+    assert demo("query", "ASK { space:Apollo_11 sf:commander space:Apollo_11 }").stdout == "false\n"
+    constructed = demo("query", "CONSTRUCT WHERE { space:Apollo_11 sf:commander ?who }").stdout
+    assert "space:Apollo_11 sf:commander space:Neil_Armstrong" in constructed
+
+
+@pytest.mark.parametrize(
+    "sparql", ["DELETE WHERE { ?s ?p ?o }", "SELECT * { SERVICE <http://127.0.0.1/> { ?s ?p ?o } }", "SELECT * {", ""]
+)
+def test_a_query_that_does_more_than_read_is_refused(sparql: str) -> None:
+    result = demo("query", sparql)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ")
+
+
+def test_info_counts_what_is_in_the_graph() -> None:
+    assert "sf:Astronaut" in demo("info").stdout
+    assert json.loads(demo("info", "--json").stdout)["classes"]
+    assert "void:Dataset" in demo("info", "-f", "ttl").stdout
+
+
+def test_check_exits_with_4_for_triples_that_contradict_the_ontology(tmp_path: Path) -> None:
+    wrong = file(tmp_path / "new.ttl", f"<{APOLLO}> a <https://example.org/spaceflight/ontology#Astronaut> .")
+    right = file(tmp_path / "fine.ttl", f"<{ARMSTRONG}> a <https://example.org/spaceflight/ontology#Astronaut> .")
+    assert demo("check", wrong).exit_code == 4
+    assert demo("check", right).exit_code == 0
+
+
+def test_index_says_where_it_is_and_that_it_is_up_to_date(cache: Path) -> None:
+    demo("search", "Moon")
+    result = demo("index")
+    assert result.exit_code == 0
+    assert str(cache) in result.stdout
+    assert "up to date" in result.stdout
+
+
+def test_eval_prints_scores(tmp_path: Path) -> None:
+    gold = {"id": 1, "question": QUESTION, "answer_nt": [f"<{ARMSTRONG}>"]}
+    questions = file(tmp_path / "gold.jsonl", json.dumps(gold) + "\n")
+    report = json.loads(demo("eval", questions, "--json", "--out", str(tmp_path / "out.jsonl")).stdout)
+    assert report["overall"]["hits@1"] == 1.0
+    assert json.loads((tmp_path / "out.jsonl").read_text())["id"] == 1
+    assert "overall" in demo("eval", questions).stdout
+
+
+def test_doctor_names_the_origin_of_a_setting_and_finds_the_machine_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KGLLM_TIMEOUT", "12")
+    demo("search", "Moon")
+    result = demo("doctor", "--json")
+    report = json.loads(result.stdout)
+    assert report["settings"]["timeout_s"] == {"value": "12.0", "origin": "KGLLM_TIMEOUT"}
+    assert report["settings"]["graph"]["origin"] == "--graph"
+    assert {f["name"]: f["state"] for f in report["findings"]}["index"] == "ok"
+    assert result.exit_code == 0
+
+
+def test_doctor_never_prints_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-canary")
+    result = run("doctor")
+    assert "sk-canary" not in result.stdout + result.stderr
+    assert "OPENAI_API_KEY" in result.stdout
+
+
+def test_version_and_no_verb() -> None:
+    assert run("--version").stdout.startswith("kgllm ")
+    assert run("ask", "--version").exit_code == 0
+    assert run("frobnicate").exit_code == 2
+
+
+# Bad inputs: each with what happened and what to try, on one screen
+
+
+def failed(result: Any, code: int, *signs: str) -> None:
+    assert result.exit_code == code, result.stderr
+    assert result.stdout == ""
+    assert "error: " in result.stderr
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr.splitlines()) <= 12
+    for sign in signs:
+        assert sign in result.stderr
+
+
+def test_no_graph() -> None:
+    failed(run("ask", QUESTION), 2, "no graph is named", "-g FILE")
+
+
+def test_a_missing_file() -> None:
+    failed(run("ask", QUESTION, "-g", "nowhere.ttl"), 2, "nowhere.ttl", "try: ")
+
+
+def test_a_file_that_is_no_rdf(tmp_path: Path) -> None:
+    (tmp_path / "picture.ttl").write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR")
+    failed(run("ask", QUESTION, "-g", str(tmp_path / "picture.ttl")), 2, "picture.ttl")
+    failed(run("ask", QUESTION, "-g", file(tmp_path / "notes.txt", "hello")), 2, "extension")
+
+
+def test_broken_turtle_names_file_line_and_column(tmp_path: Path) -> None:
+    broken = file(tmp_path / "broken.ttl", "<urn:a> <urn:b> <urn:c> .\n<urn:a> <urn:b> oops\n")
+    failed(run("ask", QUESTION, "-g", broken), 2, f"{broken}:2:")
+
+
+def test_an_empty_graph(tmp_path: Path) -> None:
+    failed(run("ask", QUESTION, "-g", file(tmp_path / "empty.ttl", "# nothing\n")), 2, "not one triple")
+
+
+def test_a_graph_without_names_is_asked_by_its_local_names(tmp_path: Path) -> None:
+    nameless = file(tmp_path / "nameless.ttl", "<urn:x:Apollo_11> <urn:x:commander> <urn:x:Neil_Armstrong> .")
+    result = run("ask", "Who is the commander of Apollo 11?", "-g", nameless)
+    assert result.exit_code == 0, result.stderr
+    assert "Neil_Armstrong" in result.stdout
+
+
+def test_unknown_options_and_settings_name_the_nearest(tmp_path: Path) -> None:
+    file(tmp_path / "kgllm.toml", '[llm]\nbase_ulr = "http://localhost/v1"\n')
+    failed(run("ask", QUESTION, "-g", GRAPH), 2, "llm.base_ulr", "did you mean llm.base_url?")
+
+
+Answering = Callable[[str, str], tuple[int, str, bytes]]
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Answering], str]]:
+    servers: list[ThreadingHTTPServer] = []
+
+    def start(answering: Answering) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                length = int(self.headers.get("content-length") or 0)
+                status, media_type, body = answering(self.path, self.rfile.read(length).decode())
+                self.send_response(status)
+                self.send_header("content-type", media_type)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_POST = do_GET  # noqa: N815
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{server.server_address[1]}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_an_endpoint_that_is_a_web_page(serve: Callable[[Answering], str]) -> None:
+    url = serve(lambda path, body: (200, "text/html", b"<html><title>Workbench</title></html>"))
+    failed(run("ask", QUESTION, "-g", url), 5, "web page", "/sparql")
+
+
+def test_a_model_server_that_is_not_there() -> None:
+    unreachable = ["--base-url", "http://127.0.0.1:9/v1", "-m", "tiny"]
+    failed(demo("ask", QUESTION, *unreachable), 5, "http://127.0.0.1:9/v1")
+    doctor = demo("doctor", *unreachable)
+    assert doctor.exit_code == 5
+    assert "✗ model server" in doctor.stdout
+
+
+def test_a_model_that_is_not_served(serve: Callable[[Answering], str]) -> None:
+    def server(path: str, body: str) -> tuple[int, str, bytes]:
+        if path == "/v1/models":
+            return 200, "application/json", b'{"data": [{"id": "kgllm"}]}'
+        return 404, "application/json", b'{"error": {"message": "The model `qwen` does not exist."}}'
+
+    url = serve(server) + "/v1"
+    failed(demo("ask", QUESTION, "--base-url", url, "-m", "qwen"), 5, "does not serve qwen", "--model kgllm")
+    assert "does not serve qwen" in demo("doctor", "--base-url", url, "-m", "qwen").stdout
+
+
+def test_a_model_without_a_server() -> None:
+    failed(demo("ask", QUESTION, "-m", "qwen"), 2, "no server is named", "--base-url")
+
+
+def test_a_damaged_index_is_refused_with_the_file_and_the_way_out(tmp_path: Path) -> None:
+    graph = file(tmp_path / "small.ttl", "<urn:x:a> <urn:x:knows> <urn:x:b> .")
+    folder = tmp_path / "index"
+    assert run("index", "-g", graph, "--index", str(folder)).exit_code == 0
+    (names,) = folder.glob("gen-*/names.sqlite")
+    names.chmod(0o600)
+    names.write_bytes(names.read_bytes()[:-100] + bytes(100))
+    failed(run("search", "a", "-g", graph, "--index", str(folder)), 2, "names.sqlite", "--rebuild")
+    assert run("index", "--rebuild", "-g", graph, "--index", str(folder)).exit_code == 0
+    assert run("search", "a", "-g", graph, "--index", str(folder)).exit_code == 0
+
+
+def test_labels_cannot_reach_the_terminal_as_commands(tmp_path: Path) -> None:
+    label = "Evil \\u001b]0;owned\\u0007 \\u202e name"
+    graph = file(
+        tmp_path / "evil.ttl",
+        f'<urn:x:n> <http://www.w3.org/2000/01/rdf-schema#label> "{label}" ; <urn:x:p> <urn:x:o> .',
+    )
+    for arguments in [("search", "evil name"), ("show", "urn:x:n"), ("query", "SELECT * { ?s ?p ?o }"), ("info",)]:
+        shown = run(*arguments, "-g", graph)
+        assert not {"\x1b", "\x07", "\u202e"} & set(shown.stdout + shown.stderr)
+
+
+# The process itself
+
+
+def test_a_reader_who_leaves_ends_it_in_silence() -> None:
+    process = spawn("query", "SELECT * { ?s ?p ?o }", "-f", "csv", "-g", GRAPH)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    stderr = process.stderr.read()
+    process.stderr.close()
+    assert process.wait() == 0
+    assert "error" not in stderr
+    assert "Broken" not in stderr
+
+
+def test_control_c_exits_with_130() -> None:
+    process = spawn("ask", "-", "-g", GRAPH, "--ontology", ONTOLOGY, stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(QUESTION + "\n")
+    process.stdin.flush()
+    process.stdout.readline()  # it has begun to answer, and waits for the next question
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate()
+    assert process.returncode == 130
+    assert "Traceback" not in stderr
