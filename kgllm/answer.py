@@ -222,7 +222,7 @@ def render_claims(query: Query, recalled: Recalled) -> tuple[Claim, ...]:
             if query.form == "describe":
                 told = _described(told)
             text = " ".join(sentence(triple, labels) for triple in told[:6])
-        claims.append(Claim(text, _verdict(evidence, recalled.memory), evidence))
+        claims.append(Claim(text, verdict_of(evidence, recalled.memory), evidence))
     return tuple(claims)
 
 
@@ -235,7 +235,8 @@ def _is_read(value: Term) -> bool:
     return isinstance(value, Literal) and (value.language or "en").startswith("en")
 
 
-def _verdict(evidence: Sequence[Triple], memory: WorkingMemoryGraph) -> Verdict:
+def verdict_of(evidence: Sequence[Triple], memory: WorkingMemoryGraph) -> Verdict:
+    """Asserted if every triple is in the graph, entailed if a rule was needed, unsupported if one is not in memory."""
     facts = [memory.fact(triple) for triple in evidence]
     if not facts or None in facts:
         return "unsupported"

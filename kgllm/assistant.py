@@ -75,10 +75,9 @@ class Assistant:
                 links = link(question, vocabulary=self._embedded.vocabulary)
             planning = self._start(links, clock)
             answer = self._run(links, planning, clock)
-        planner = "embedded" if self.model is None else "model"
         return replace(
             answer,
-            planner=planner,
+            planner="embedded" if self.model is None else "model",
             model=self.model.name if self.model else None,
             rounds=max(1, planning.rounds),
             usage=answer.usage + planning.usage,

@@ -296,8 +296,10 @@ def _name_rows(descriptions: Sequence[Description], values: Sequence[Value]) -> 
 def _phrases(ontology: Ontology) -> list[str]:
     """Every name of a class or property, and every single word of these, for the planner."""
     names: dict[str, None] = {}
-    for term in [*ontology.classes.values(), *ontology.properties.values()]:
-        for name in (term.label, *term.names):
+    named = [(t.label, *t.names) for t in ontology.classes.values()]
+    named += [(t.label, *t.names) for t in ontology.properties.values()]
+    for own in named:
+        for name in own:
             names[name.lower()] = None
             names.update(dict.fromkeys(name.lower().split()))
     return list(names)

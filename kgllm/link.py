@@ -225,7 +225,7 @@ def _best_cover(mentions: Sequence[Mention]) -> list[Mention]:
 
 def _weight(mention: Mention) -> float:
     """Longer mentions outweigh the shorter ones inside them; weak ones are not worth a token."""
-    return (mention.score - 0.3) * (mention.last - mention.first) ** 1.5
+    return float((mention.score - 0.3) * (mention.last - mention.first) ** 1.5)
 
 
 def _fuzzy_mentions(question: str, tokens: Sequence[Token], chosen: Sequence[Mention], index: Index) -> list[Mention]:

@@ -75,7 +75,8 @@ _CHARACTERISTICS = {
 
 def is_vocabulary(iri: str) -> bool:
     """Whether an IRI belongs to the languages in which ontologies are written, rather than to anybody's domain."""
-    return iri.startswith((_RDF, _RDFS, _OWL, _XSD, "http://www.w3.org/ns/shacl#"))
+    # as a plain string: rdflib's own startswith knows no tuples, and is never true for one
+    return str(iri).startswith((_RDF, _RDFS, _OWL, _XSD, "http://www.w3.org/ns/shacl#"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -408,7 +409,18 @@ def _read_axioms(stores: Sequence[GraphStore], timeout_s: float) -> _Axioms:
     for axiom, target in ((_RDFS + "subClassOf", axioms.classes), (_RDFS + "subPropertyOf", axioms.properties)):
         target |= set(axioms.pairs[axiom])
         target |= {o for others in axioms.pairs[axiom].values() for o in others if isinstance(o, URIRef)}
+    axioms.classes |= set(axioms.disjoint)
+    for axiom in (_RDFS + "domain", _RDFS + "range", _SCHEMA + "domainIncludes", _SCHEMA + "rangeIncludes"):
+        axioms.properties |= set(axioms.pairs[axiom])
+        ends = {o for others in axioms.pairs[axiom].values() for o in others if isinstance(o, URIRef)}
+        axioms.classes |= {c for c in ends if not is_vocabulary(c) and not _is_datatype_range(c, axiom)}
     return axioms
+
+
+def _is_datatype_range(iri: URIRef, axiom: str) -> bool:
+    """Whether schema.org's way of writing a datatype stands where a class is expected."""
+    names = {"Text", "Number", "Integer", "Float", "Boolean", "Date", "DateTime", "Time", "URL"}
+    return axiom.startswith(_SCHEMA) and str(iri).removeprefix(_SCHEMA) in names
 
 
 def _symmetric(axioms: _Axioms, axiom: str, iri: URIRef) -> list[URIRef]:

@@ -115,16 +115,20 @@ class EmbeddedPlanner:
 
     def _concepts(self, ranked: Ranked, links: Links) -> tuple[Hit, ...]:
         """Which word was tied to which class or property of the reading."""
+        terms = {step.property for step in ranked.sketch.steps()} | {ranked.sketch.cls}
+        return tuple(hit for iri, hit in self.similarities(links).items() if iri in terms)
+
+    def similarities(self, links: Links) -> dict[URIRef, Hit]:
+        """The classes and relations that a word of the question is like, each with the word it is most like."""
         scorer = Scorer(links, self.vocabulary)
-        terms = [step.property for step in ranked.sketch.steps()] + ([ranked.sketch.cls] if ranked.sketch.cls else [])
-        hits = []
-        for term in dict.fromkeys(terms):
+        hits = {}
+        for term in self.vocabulary.columns:
             similarity = scorer.similarities.of(term)
             if similarity.size and (best := float(similarity.max())) > 0.3:
                 word = scorer.words[int(similarity.argmax())].text
                 kind: Kind = "class" if term in self.ontology.classes else "property"
-                hits.append(Hit(term, best, kind, word, self.ontology.label(term)))
-        return tuple(hits)
+                hits[term] = Hit(term, best, kind, word, self.ontology.label(term))
+        return hits
 
     def plan(self, links: Links) -> list[Ranked]:
         """The readings of a question, best first; empty where it names nothing that the graph has."""

@@ -14,7 +14,7 @@ from kgllm.index import Index
 from kgllm.memory import Role, WorkingMemoryGraph
 from kgllm.ontology import DESCRIPTION_PROPERTIES, NAME_PROPERTIES, RDF_TYPE
 from kgllm.protocols import Hit, Rows
-from kgllm.query import Aggregate, Path, Query, Variable
+from kgllm.query import Path, Query, Variable
 from kgllm.terms import Literal, Node, Term, Triple, URIRef
 
 __all__ = ["Recalled", "recall"]
@@ -134,7 +134,6 @@ def _telling(triple: Triple) -> tuple[int, str]:
 
 def _set_roles(query: Query, rows: Rows, memory: WorkingMemoryGraph) -> None:
     roles: dict[Node, Role] = {}
-    counted = [part.variable for part in query.select if isinstance(part, Aggregate)]
     for pattern in query.where.triple_patterns():
         for end in (pattern.subject, pattern.object):
             if isinstance(end, URIRef):
@@ -142,13 +141,9 @@ def _set_roles(query: Query, rows: Rows, memory: WorkingMemoryGraph) -> None:
     for row in rows.rows:
         if row[0] is not None:
             roles[row[0]] = "answer"
-    if counted and query.form == "count":
-        for fact in memory:
-            for end in (fact.triple[0], fact.triple[2]):
-                roles.setdefault(end, "bridge")
     memory.set_roles(roles)
 
 
 def _set_labels(memory: WorkingMemoryGraph, index: Index) -> None:
     terms = [term for triple in memory.triples() for term in triple if isinstance(term, URIRef)]
-    memory.labels.update(index.labels(terms))
+    memory.labels.update({term: label for term, label in index.labels(terms).items()})

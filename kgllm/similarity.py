@@ -70,7 +70,7 @@ class Vocabulary:
         self._weigh_stems(stems_of_names)
         self._starts = np.array(starts, dtype=np.int64)
         self._weights = np.array(weights, dtype=np.float32)
-        self._matrix: Vectors = index.phrase_vectors(targets) if targets else np.zeros((0, index.embedder.dimension))
+        self._matrix: Vectors = index.phrase_vectors(targets)
 
     def _weigh_stems(self, names: Sequence[tuple[int, Sequence[str]]]) -> None:
         """A word of a longer name says as much of it as it is rarer in the vocabulary than the name's other words."""
@@ -155,4 +155,4 @@ class Similarities:
         """How much each word can tell terms apart: its greatest similarity to any, at least 0.15; shape (len(words),)."""
         if not self.matrix.size:
             return self._nothing + 0.15
-        return np.maximum(self.matrix.max(axis=1), 0.15)
+        return np.asarray(np.maximum(self.matrix.max(axis=1), 0.15), dtype=np.float32)

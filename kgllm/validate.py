@@ -21,6 +21,7 @@ from kgllm.terms import BNode, Literal, Node, Term, Triple, URIRef, n3
 
 __all__ = ["ShapesCheck", "Violation", "blame", "validate_memory", "validate_query", "validate_triples"]
 
+Severity: TypeAlias = OneOfStrings["Violation", "Warning", "Info"]
 ShapesCheck: TypeAlias = Callable[[Sequence[Triple], set[Node]], "list[Violation]"]
 """Checks triples against the user's shapes and returns the violations at some focus nodes."""
 
@@ -35,7 +36,7 @@ class Violation:
     path: URIRef | None
     value: Term | None
     constraint: str
-    severity: OneOfStrings["Violation", "Warning", "Info"]
+    severity: Severity
     message: str
     blame: OneOfStrings["data", "memory", "query"] = "memory"
 
@@ -112,26 +113,29 @@ def validate_triples(
     ``focus`` restricts the findings to those nodes; all triples serve as premises.
     """
     types: dict[Node, set[URIRef]] = defaultdict(set)
-    values: dict[tuple[Node, URIRef], list[Term]] = defaultdict(list)
+    values: dict[tuple[Node, URIRef], dict[Term, None]] = defaultdict(dict)
     subjects: dict[tuple[Term, URIRef], list[Node]] = defaultdict(list)
     for s, p, o in triples:
         if p == RDF_TYPE and isinstance(o, URIRef):
             types[s].add(o)
         elif o not in values[s, p]:
-            values[s, p].append(o)
+            values[s, p][o] = None
             subjects[o, p].append(s)
     found: list[Violation] = []
     label = ontology.label
 
-    def report(node: Node, path: URIRef, value: Term | None, constraint: str, message: str) -> None:
+    def report(
+        node: Node, path: URIRef, value: Term | None, constraint: str, message: str, severity: Severity = "Violation"
+    ) -> None:
         if focus is None or node in focus:
-            found.append(Violation(node, path, value, constraint, "Violation", message))
+            found.append(Violation(node, path, value, constraint, severity, message))
 
     for node, classes in types.items():
         for one, other in combinations(sorted(classes), 2):
             if ontology.are_disjoint(one, other):
                 report(node, RDF_TYPE, other, "disjoint", f"nothing is both a {label(one)} and a {label(other)}")
-    for (s, p), objects in values.items():
+    for (s, p), ends in values.items():
+        objects = list(ends)
         prop = ontology.properties.get(p)
         if prop is None:
             continue
@@ -149,10 +153,12 @@ def validate_triples(
             for axiom in prop.ranges:
                 if clash := _clash(types[o], axiom, ontology):
                     report(s, p, o, "range", f"a {prop.label} is a {_either(axiom, label)}, not a {label(clash)}")
-    for (o, p), nodes in subjects.items():
+    for (value, p), nodes in subjects.items():
         prop = ontology.properties.get(p)
         if prop and "inverse_functional" in prop.characteristics and len(nodes) > 1:
-            report(nodes[1], p, o, "inverseFunctional", f"{prop.label} belongs to one node at most, here {len(nodes)}")
+            message = f"{prop.label} belongs to one node at most, here {len(nodes)}, unless they are the same"
+            for node in sorted(nodes, key=str)[1:]:
+                report(node, p, value, "inverseFunctional", message, "Warning")
     return found
 
 
@@ -186,7 +192,7 @@ def _literal_faults(
         )
     wanted = [str(axiom[0]) for axiom in ranges if len(axiom) == 1 and str(axiom[0]).startswith(_XSD)]
     for kind in wanted:
-        if kind != datatype and not _derives(datatype, kind) and not (kind == _XSD + "string" and o.language):
+        if kind != datatype and not _has_value_of(o, datatype, kind) and not (kind == _XSD + "string" and o.language):
             short = kind.rsplit("#", 1)[-1]
             found.append(
                 Violation(s, p, o, "datatype", "Violation", f"“{o}” is {datatype.rsplit('#', 1)[-1]}, not {short}")
@@ -198,10 +204,14 @@ _INTEGERS = {
     _XSD + name
     for name in ("integer", "int", "long", "short", "byte", "nonNegativeInteger", "positiveInteger", "unsignedInt")
 }
+_FROM_ZERO = {_XSD + "nonNegativeInteger": 0, _XSD + "positiveInteger": 1, _XSD + "unsignedInt": 0}
 
 
-def _derives(datatype: str, kind: str) -> bool:
-    return (kind == _XSD + "decimal" and datatype in _INTEGERS) or (kind == _XSD + "integer" and datatype in _INTEGERS)
+def _has_value_of(literal: Literal, datatype: str, kind: str) -> bool:
+    """Whether a literal of one datatype lies in the value space of another (XML Schema 1.1, part 2, section 2.2.3)."""
+    if datatype in _INTEGERS and kind in _INTEGERS:
+        return kind not in _FROM_ZERO or (not ill_typed(literal) and int(str(literal)) >= _FROM_ZERO[kind])
+    return kind == _XSD + "decimal" and datatype in _INTEGERS
 
 
 def ill_typed(literal: Literal) -> bool:

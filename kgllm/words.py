@@ -31,7 +31,7 @@ _LIGHT_WORDS = frozenset(
     """
     list name names show give tell find get return display print please know listed called named known certain
     following different various present exist exists available many much number count total amount
-    kind type sort thing things make made makes making take took taken go went gone come came please 
+    kind type sort thing things make made makes making take took taken go went gone come came please
     nenne zeige gib liste viele anzahl
     """.split()  # noqa: SIM905 - as above
 )

@@ -125,7 +125,15 @@ class Workspace:
     @cached_property
     def namespaces(self) -> Namespaces:
         """The prefixes of the data, then those of the ontology, then the well-known ones."""
-        return Namespaces(self.store.prefixes())
+        if self._opened.index is not None:
+            return self._opened.index.namespaces
+        extra = self._ontology_store()
+        if extra is None:
+            return Namespaces(self.store.prefixes())
+        try:
+            return Namespaces(extra.prefixes() | self.store.prefixes())
+        finally:
+            extra.close()
 
     @cached_property
     def index(self) -> Index:

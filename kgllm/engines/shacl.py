@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kgllm.engines.worker import MEMORY_BYTES, Worker
 from kgllm.errors import DeadlineError
-from kgllm.terms import URIRef, Term, parse_term
+from kgllm.terms import Term, URIRef, parse_term
 
 __all__ = ["Shapes", "ShapesReport", "ShapesResult"]
 
