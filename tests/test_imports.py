@@ -1,0 +1,145 @@
+"""The direction of imports, held over the syntax trees of all modules, and what a start of the CLI may import."""
+
+from __future__ import annotations
+
+import ast
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import kgllm
+
+PACKAGE = Path(kgllm.__file__).parent
+LANGUAGE = {"errors", "terms", "protocols"}
+WIRING = {"workspace", "opening", "doctor", "checking"}  # checking loads the file that it is given
+GUARD = "engines.guard"  # looks at a text, and is no engine
+ASSISTANT = {"workspace", "assistant"}
+OVER_THE_GRAPH = {"evaluate", "lookup", "overview", "checking"}  # verbs of the SDK over a workspace
+FACES = {"cli", "settings", "opening", "display", "doctor"}
+HEAVY = {
+    "numpy", "rdflib", "pyoxigraph", "faiss", "onnxruntime", "torch", "httpx2", "networkx", "rich", "pydantic", "scipy",
+    "pyshacl", "sentence_transformers",
+}  # fmt: skip
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+        yield name, ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imported(tree: ast.Module) -> set[str]:
+    """The modules of kgllm that a module imports, those for the type checker alone left out."""
+    found: set[str] = set()
+
+    def walk(node: ast.AST) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+                continue
+            if isinstance(child, ast.ImportFrom) and child.module and child.level == 0:
+                found.update([child.module, *(f"{child.module}.{alias.name}" for alias in child.names)])
+            if isinstance(child, ast.Import):
+                found.update(alias.name for alias in child.names)
+            assert not (isinstance(child, ast.ImportFrom) and child.level), "relative imports hide the direction"
+            walk(child)
+
+    walk(tree)
+    known = {name for name, _ in modules()}
+    return {name.removeprefix("kgllm.") for name in found if name.removeprefix("kgllm.") in known and "kgllm" in name}
+
+
+def layer(module: str) -> str:
+    top = module.split(".")[0]
+    for name, members in (
+        ("language", LANGUAGE),
+        ("engines", {"engines"}),
+        ("faces", FACES),
+        ("over the graph", OVER_THE_GRAPH),
+        ("assistant", ASSISTANT),
+    ):
+        if top in members:
+            return name
+    return "root" if module == "__init__" else "verbs and graphs"
+
+
+MAY_IMPORT = {
+    "language": {"language"},
+    "verbs and graphs": {"language", "verbs and graphs"},
+    "assistant": {"language", "verbs and graphs", "assistant"},
+    "over the graph": {"language", "verbs and graphs", "assistant", "over the graph"},
+    "faces": {"language", "verbs and graphs", "assistant", "over the graph", "faces"},
+    "engines": {"language", "engines"},
+    "root": set(),
+}
+LAZY_FACE = {("answer", "display"), ("memory", "display")}  # _repr_html_, imported when a notebook asks for it
+ENGINES_MAY = {"sources"}
+
+
+@pytest.mark.parametrize(("module", "tree"), list(modules()), ids=lambda part: part if isinstance(part, str) else "")
+def test_imports_run_one_way(module: str, tree: ast.Module) -> None:
+    for target in imported(tree):
+        if layer(module) == "engines" and target in ENGINES_MAY:
+            continue
+        if layer(target) == "engines" and layer(module) != "engines":
+            assert module in WIRING or target == GUARD, f"{module} knows the engine {target}"
+            continue
+        if (module, target) in LAZY_FACE:
+            continue
+        assert layer(target) in MAY_IMPORT[layer(module)], f"{module} must not import {target}"
+
+
+def test_the_walk_sees_an_import_that_runs_the_wrong_way() -> None:
+    wrong = ast.parse("def late():\n    from kgllm.assistant import Assistant")
+    hidden = ast.parse("if TYPE_CHECKING:\n    from kgllm.assistant import Assistant")
+    assert imported(wrong) == {"assistant"}
+    assert imported(hidden) == set()
+    assert layer("assistant") not in MAY_IMPORT[layer("link")]
+
+
+def loaded_by(code: str) -> set[str]:
+    report = f"import json, sys\ntry:\n    {code}\nexcept SystemExit:\n    pass\nprint(json.dumps(list(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", report], capture_output=True, text=True, check=True, cwd=PACKAGE.parent
+    )
+    return {name.split(".")[0] for name in json.loads(done.stdout.splitlines()[-1])}
+
+
+def test_importing_kgllm_imports_nothing_heavy() -> None:
+    assert not loaded_by("import kgllm") & (HEAVY | {"typer"})
+
+
+def test_help_imports_nothing_heavy() -> None:
+    assert not loaded_by("from kgllm.cli import app; app(['--help'])") & HEAVY
+
+
+def test_help_takes_less_than_a_fifth_of_a_second() -> None:
+    seconds = []
+    for _ in range(5):
+        begin = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-c", "from kgllm.cli import app; app(['--help'])"],
+            stdout=subprocess.DEVNULL,
+            cwd=PACKAGE.parent,
+        )
+        seconds.append(time.perf_counter() - begin)
+    assert statistics.median(seconds) < 0.2
+
+
+def test_a_question_is_answered_without_what_only_pictures_builds_and_servers_need() -> None:
+    heavy = loaded_by("import kgllm.assistant, kgllm.opening, kgllm.cli, kgllm.display")
+    assert not heavy & {"networkx", "scipy", "torch", "sentence_transformers", "pyshacl", "rich"}
+
+
+def test_every_name_that_the_package_offers_is_there() -> None:
+    assert sorted(kgllm.__all__) == list(kgllm.__all__)
+    for name in kgllm.__all__:
+        assert getattr(kgllm, name) is not None
+    assert set(kgllm.__all__) <= set(dir(kgllm))
+    with pytest.raises(AttributeError, match="no attribute 'ask'"):
+        kgllm.ask  # noqa: B018
