@@ -6,9 +6,11 @@ the triples it rests on: a count its members, an extreme the value that made it 
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 from kgllm.index import Index
 from kgllm.memory import Role, WorkingMemoryGraph
@@ -54,6 +56,8 @@ def recall(
         rows = Rows(("answer",), [(_TRUE if holds else _FALSE,)])
     else:
         rows = index.store.select(sparql, timeout_s=timeout_s, limit=limit)
+        if not query.order_by:  # a store's own order changes from one load to the next
+            rows = Rows(rows.vars, sorted(rows.rows, key=_by_value), rows.complete)
         holds = bool(rows.rows)
     evidence: dict[Term, tuple[Triple, ...]] = {}
     if holds:
@@ -61,6 +65,16 @@ def recall(
     _set_roles(query, rows, memory)
     _set_labels(memory, index)
     return Recalled(query, rows, memory, evidence)
+
+
+def _by_value(row: tuple[Term | None, ...]) -> list[tuple[float, str]]:
+    """A row's place in an order that is the same every time: numbers by value, then all else by text."""
+    places = []
+    for term in row:
+        text = "" if term is None else str(term)
+        is_number = isinstance(term, Literal) and re.fullmatch(r"[+-]?\d+(\.\d+)?", text) is not None
+        places.append((float(text) if is_number else inf, text))
+    return places
 
 
 def _evidence(

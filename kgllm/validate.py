@@ -134,25 +134,25 @@ def validate_triples(
         for one, other in combinations(sorted(classes), 2):
             if ontology.are_disjoint(one, other):
                 report(node, RDF_TYPE, other, "disjoint", f"nothing is both a {label(one)} and a {label(other)}")
-    for (s, p), ends in values.items():
+    for (subject, p), ends in values.items():
         objects = list(ends)
         prop = ontology.properties.get(p)
         if prop is None:
             continue
         if "functional" in prop.characteristics and len(objects) > 1 and _differ(objects):
-            report(s, p, objects[1], "functional", f"{prop.label} has one value at most, here {len(objects)}")
+            report(subject, p, objects[1], "functional", f"{prop.label} has one value at most, here {len(objects)}")
         for axiom in prop.domains:
-            if clash := _clash(types[s], axiom, ontology):
+            if clash := _clash(types[subject], axiom, ontology):
                 report(
                     s, p, None, "domain", f"what has a {prop.label} is a {_either(axiom, label)}, not a {label(clash)}"
                 )
         for o in objects:
             if isinstance(o, Literal):
-                found += _literal_faults(s, p, o, prop.ranges, focus)
+                found += _literal_faults(subject, p, o, prop.ranges, focus)
                 continue
             for axiom in prop.ranges:
                 if clash := _clash(types[o], axiom, ontology):
-                    report(s, p, o, "range", f"a {prop.label} is a {_either(axiom, label)}, not a {label(clash)}")
+                    report(subject, p, o, "range", f"a {prop.label} is a {_either(axiom, label)}, not a {label(clash)}")
     for (value, p), nodes in subjects.items():
         prop = ontology.properties.get(p)
         if prop and "inverse_functional" in prop.characteristics and len(nodes) > 1:
