@@ -147,6 +147,7 @@ _COLOURS = {
     "literal": "#a0aec0",
 }
 _WIDTH, _HEIGHT, _MARGIN, _RADIUS = 720, 420, 70, 9  # pixels
+_ON_TOP = 'text-anchor="middle" stroke="#fff" stroke-width="3" paint-order="stroke"'  # a rim, to be read across lines
 _FONT = "font-family:system-ui,sans-serif;font-size:14px;line-height:1.5"
 
 
@@ -280,7 +281,7 @@ def _circle(node: Node, place: tuple[float, float], memory: WorkingMemoryGraph) 
     radius = 5 if is_literal else _RADIUS
     return (
         f'<g><circle cx="{x:.0f}" cy="{y:.0f}" r="{radius}" fill="{_COLOURS[role]}"/>'
-        f'<text x="{x:.0f}" y="{y - radius - 4:.0f}" text-anchor="middle" fill="#1a202c">{html.escape(label)}</text>'
+        f'<text x="{x:.0f}" y="{y - radius - 4:.0f}" {_ON_TOP} fill="#1a202c">{html.escape(label)}</text>'
         f"<title>{_escaped(str(node))} ({role})</title></g>"
     )
 
@@ -294,6 +295,6 @@ def _edge(fact: Fact, places: Mapping[Node, tuple[float, float]], labels: Mappin
     label = clean(labels.get(p) or local_name(str(p)), cap=26)
     return (
         f'<g><line x1="{x1:.0f}" y1="{y1:.0f}" x2="{x_end:.0f}" y2="{y_end:.0f}" stroke="#a0aec0"{dash} '
-        f'marker-end="url(#{arrow})"/><text x="{(x1 + x2) / 2:.0f}" y="{(y1 + y2) / 2 - 3:.0f}" text-anchor="middle" '
+        f'marker-end="url(#{arrow})"/><text x="{(x1 + x2) / 2:.0f}" y="{(y1 + y2) / 2 - 3:.0f}" {_ON_TOP} '
         f'fill="#718096" font-size="9">{html.escape(label)}</text><title>{_escaped(str(p))}</title></g>'
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 from kgllm.cli import ask, graph, upkeep
 from kgllm.cli.verbs import app
 
@@ -10,4 +12,5 @@ __all__ = ["app", "ask", "graph", "main", "upkeep"]
 
 def main() -> None:
     """Run the command line of this process."""
+    gc.set_threshold(100_000)  # by default the collector spends a tenth of a cold start on what was just imported
     app(prog_name="kgllm")
