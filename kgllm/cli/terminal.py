@@ -11,7 +11,7 @@ from kgllm.errors import KgllmError
 
 __all__ = ["Terminal"]
 
-_BOLD, _DIM, _RED, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[0m"
+_DIM, _RED, _PLAIN = "\x1b[2m", "\x1b[31m", "\x1b[0m"
 _BAR = 24  # characters
 _REDRAW_S = 0.1
 
@@ -22,7 +22,6 @@ class Terminal:
     def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
         self.quiet = quiet
         self.verbose = verbose
-        self.colour = _has_colour(sys.stdout)
         self._stage = ""
         self._stage_started = 0.0
         self._drawn = 0.0
@@ -98,11 +97,6 @@ class Terminal:
         if self._bar_is_up:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)  # noqa: T201
             self._bar_is_up = False
-
-
-def bold(text: str, *, colour: bool) -> str:
-    """The text in bold where that is seen."""
-    return f"{_BOLD}{text}{_PLAIN}" if colour else text
 
 
 def _painted(text: str, code: str, stream: TextIO) -> str:
