@@ -1,4 +1,4 @@
-"""Answer: claims, each with the triples it rests on, and the text that is made of them. Nothing is said beyond these."""
+"""Answer: claims, each with the triples it rests on, and the text made of them. Nothing is said beyond these."""
 
 from __future__ import annotations
 

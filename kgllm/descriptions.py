@@ -69,8 +69,8 @@ def describe_graph(
 ) -> list[Description]:
     """Every class, property and node, in that order, each with at least a name.
 
-    ``languages`` are the preferred ones, best first; ``describe_with`` takes the place of the usual name and description
-    properties. Raises what the store raises.
+    ``languages`` are the preferred ones, best first; ``describe_with`` takes the place of the usual properties of names
+    and descriptions. Raises what the store raises.
     """
     drafts: dict[URIRef, _Draft] = defaultdict(_Draft)
     _read_popularity(store, drafts, timeout_s)

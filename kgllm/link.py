@@ -1,8 +1,8 @@
 """Link: tie the words of a question to the nodes and values of the graph that they name.
 
 A mention is a stretch of the question with the candidates it may name. Names are matched exactly after normalisation,
-longest first; where a capitalised stretch matches nothing, by similarity. The overlap of mentions is resolved by weighted
-interval scheduling (Kleinberg and Tardos, Algorithm Design, 6.1).
+longest first; where a capitalised stretch matches nothing, by similarity. The overlap of mentions is resolved by
+weighted interval scheduling (Kleinberg and Tardos, Algorithm Design, 6.1).
 """
 
 from __future__ import annotations

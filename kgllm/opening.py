@@ -45,11 +45,6 @@ def open(
     What is not passed is taken from the environment, ``./kgllm.toml`` and the user's configuration. ``index`` is the
     folder of the index, ``labels`` the properties that name and describe nodes, ``strict`` has every sentence rendered
     from triples by code. Raises ``InputError`` for what cannot be used; the index is built at the first use.
-
-    >>> import rdflib
-    >>> graph = rdflib.Graph().parse(data="<urn:a> <urn:commander> <urn:b> .")
-    >>> with kgllm.open(graph, planner="embedded") as kg:  # doctest: +SKIP
-    ...     print(kg.ask("Who is the commander of a?"))
     """
     is_graph = source is not None and not isinstance(source, str | Path | Sequence)
     given = {

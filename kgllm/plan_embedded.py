@@ -1,8 +1,8 @@
 """Plan with no model: enumerate the readings that the observed schema allows, and rank them by meaning.
 
 From each thing the question names, relation paths of up to three steps are walked at the level of classes and kept by
-beam search; they are joined where two of them end alike, restricted by the classes that the question mentions, and given
-the form that its wording asks for. What results is scored (``kgllm.scoring``) and compiled.
+beam search; they are joined where two of them end alike, restricted by the classes that the question mentions, and
+given the form that its wording asks for. What results is scored (``kgllm.scoring``) and compiled.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ class VectorIndex(Protocol):
     def search(
         self, vectors: Vectors, *, k: int, subset: NDArray[np.int64] | None = None
     ) -> tuple[Vectors, NDArray[np.int64]]:
-        """Scores and row numbers, each of shape (len(vectors), min(k, len(self))), best first; of a ``subset`` of rows."""
+        """Scores and row numbers, shape (len(vectors), min(k, len(self))), best first; among a ``subset`` of rows."""
 
 
 class Embedder(Protocol):

@@ -160,4 +160,5 @@ def _set_roles(query: Query, rows: Rows, memory: WorkingMemoryGraph) -> None:
 
 def _set_labels(memory: WorkingMemoryGraph, index: Index) -> None:
     terms = [term for triple in memory.triples() for term in triple if isinstance(term, URIRef)]
-    memory.labels.update({term: label for term, label in index.labels(terms).items()})
+    for term, label in index.labels(terms).items():
+        memory.labels[term] = label

@@ -137,7 +137,7 @@ class Scorer:
         return float(WEIGHTS[0] * coverage + (WEIGHTS[1] + WEIGHTS[2]) * aligned.mean() + WEIGHTS[6] * len(path.steps))
 
     def _is_backward(self, path: RelationPath, start: Place, number: int) -> bool:
-        """Whether a step goes against its relation's direction between things of one kind, where both ways make sense."""
+        """Whether a step goes against its relation between things of one kind, where both ways make sense."""
         before = path.places[number - 1] if number else start
         return path.steps[number].inverse and bool(before & path.places[number])
 
@@ -278,7 +278,7 @@ class Scorer:
         return float(np.clip((cosines.max() - 0.3) / 0.4, -0.5, 1.0)) * 0.8
 
     def add_meaning(self, scored: Sequence[Scored]) -> list[Scored]:
-        """The same, each with the similarity of its phrase to the question (its names masked by their classes) added."""
+        """The same, each with its phrase's similarity to the question (names masked by their classes) added."""
         if not scored:
             return []
         masked = [self._masked(item.sketch) for item in scored]

@@ -152,7 +152,7 @@ class Similarities:
         return best
 
     def importance(self) -> NDArray[np.float32]:
-        """How much each word can tell terms apart: its greatest similarity to any, at least 0.15; shape (len(words),)."""
+        """How much each word can tell: its greatest similarity to any term, at least 0.15; shape (len(words),)."""
         if not self.matrix.size:
             return self._nothing + 0.15
         return np.asarray(np.maximum(self.matrix.max(axis=1), 0.15), dtype=np.float32)

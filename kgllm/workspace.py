@@ -61,7 +61,7 @@ class _Opened:
 class Workspace:
     """A graph and all that is known about where it lies and how it is to be read.
 
-    ``folder`` holds the index; ``is_own_folder`` says that the user named it, so that nothing there is replaced unasked.
+    ``folder`` holds the index; ``is_own_folder`` says that the user named it: nothing there is replaced unasked.
     """
 
     source: Source | rdflib.Graph

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 import json
+import resource
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -121,15 +121,17 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_help_takes_less_than_a_fifth_of_a_second() -> None:
+    def spent() -> float:  # of the processor, which a busy machine does not change
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
     seconds = []
     for _ in range(5):
-        begin = time.perf_counter()
+        begin = spent()
         subprocess.run(
-            [sys.executable, "-c", "from kgllm.cli import app; app(['--help'])"],
-            stdout=subprocess.DEVNULL,
-            cwd=PACKAGE.parent,
+            [sys.executable, str(PACKAGE.parent / "cli.py"), "--help"], stdout=subprocess.DEVNULL, check=True
         )
-        seconds.append(time.perf_counter() - begin)
+        seconds.append(spent() - begin)
     assert statistics.median(seconds) < 0.2
 
 
