@@ -33,7 +33,7 @@ class Claim:
     evidence: tuple[Triple, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Answer:
     """The answer to a question, with all it rests on. ``results`` is the first column of ``rows``, best first."""
 
@@ -72,6 +72,10 @@ class Answer:
 
     def __str__(self) -> str:
         return self.text
+
+    def __repr__(self) -> str:
+        found = "abstained" if self.abstained else f"{len(self.results)} results"
+        return f"<Answer {found}: {clean(self.text, cap=120)!r}>"
 
     def _repr_html_(self) -> str:
         from kgllm.display import answer_html
@@ -145,10 +149,14 @@ def abstain(links: Links, tried: Plan | None, nearest: Sequence[Hit], index: Ind
     """The answer that says that the graph does not say, what was looked for, and what comes nearest."""
     named = ", ".join(f"“{clean(m.text)}”" for m in links.mentions if m.candidates[0].kind == "node")
     if tried is None:
-        reason = f"nothing in the graph answers to the words about {named}" if named else "no word names anything in it"
+        reason = (
+            f"it has nothing like what is asked about {named}"
+            if named
+            else "no word of the question names a thing in it"
+        )
     else:
-        reason = observed or "the graph has nothing that fits the question"
-    said = "The graph does not say."
+        reason = observed or "it has nothing that fits the question"
+    said = f"The graph does not say: {reason}."
     if tried is not None:
         terms = [index.label(iri) for iri in sorted(tried.query.iris())]
         said += f" Looked for: {', '.join(clean(term) for term in terms[:6])}."
@@ -213,7 +221,7 @@ def render_claims(query: Query, recalled: Recalled) -> tuple[Claim, ...]:
         if answer is None:
             continue
         evidence = recalled.evidence.get(answer, ())
-        if query.form == "ask" and not evidence:
+        if not evidence:  # a no, and rows beyond those that are traced: listed as results, claimed by no sentence
             continue
         if query.form == "count":
             text = f"The graph has {answer}."
@@ -257,7 +265,8 @@ def render_text(query: Query, recalled: Recalled, claims: Sequence[Claim]) -> st
     if query.form == "describe" and claims:
         return " ".join(claim.text.rstrip() + _cited(claim.evidence[:3], numbers) for claim in claims[:3])
     parts = []
-    for claim, row in zip(claims[:_SHOWN], recalled.rows.rows, strict=False):
+    claimed = [row for row in recalled.rows.rows if row[0] is not None and row[0] in recalled.evidence]
+    for claim, row in zip(claims[:_SHOWN], claimed, strict=False):
         shown = ": ".join(name_of(term, labels) for term in row if term is not None)
         parts.append(shown + _cited(claim.evidence, numbers))
     if (more := len(recalled.rows.rows) - len(parts)) > 0:

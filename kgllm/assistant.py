@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kgllm.answer import Answer, abstain, compose
 from kgllm.errors import DeadlineError, QuestionError
@@ -14,11 +16,16 @@ from kgllm.index import Index
 from kgllm.link import Links, link
 from kgllm.plan import Plan, Planning
 from kgllm.plan_embedded import EmbeddedPlanner
-from kgllm.protocols import Hit, LanguageModel
+from kgllm.protocols import Hit, LanguageModel, Rows
 from kgllm.recall import Recalled, recall
 from kgllm.similarity import Vocabulary
 from kgllm.validate import validate_memory, validate_query
 from kgllm.workspace import Workspace
+
+if TYPE_CHECKING:
+    from kgllm.checking import CheckReport
+    from kgllm.lookup import NodeView
+    from kgllm.overview import Overview
 
 __all__ = ["Assistant"]
 
@@ -57,12 +64,39 @@ class Assistant:
         """Answer questions, in their order. Raises ``QuestionError`` before any is answered."""
         for question in questions:
             _check(question)
+        _ = self.index  # what it takes to open or build it is no question's time
         return [self._ask(question) for question in questions]
 
     def search(self, text: str, *, k: int = 10) -> list[Hit]:
         """Nodes, classes and properties by meaning and by name, best first."""
         _check(text)
         return self.index.search(text, k=k)
+
+    def show(self, node: str, *, hops: int = 1) -> NodeView | None:
+        """One node by IRI, CURIE or label: its description and its facts in both directions; ``None`` if there is none."""
+        from kgllm.lookup import show
+
+        return show(self.workspace, node, hops=hops)
+
+    def query(self, sparql: str, *, limit: int | None = None) -> Rows:
+        """The rows of a read-only SELECT. Raises ``QueryRefusedError`` for anything else."""
+        return self.workspace.query(sparql, limit=limit)
+
+    def check(self, given: str | Path | bytes | None = None) -> CheckReport:
+        """The graph, or triples from a file or as bytes as if they were added, against the ontology and the shapes."""
+        from kgllm.checking import check
+
+        return check(self.workspace, Path(given) if isinstance(given, str) else given)
+
+    def info(self) -> Overview:
+        """What is in the graph."""
+        from kgllm.overview import overview
+
+        return overview(self.workspace)
+
+    def __repr__(self) -> str:
+        model = f", model {self.model.name}" if self.model else ""
+        return f"<Assistant over {self.workspace.name}{model}>"
 
     @cached_property
     def _embedded(self) -> EmbeddedPlanner:
@@ -120,7 +154,7 @@ class Assistant:
                 observed = error.what
                 continue
             if recalled.is_empty:
-                observed = "the graph has nothing that fits this pattern"
+                observed = "it has nothing that fits the pattern"
                 continue
             return self._answer(plan, recalled, clock)
         with clock.stage("answer"):

@@ -165,7 +165,7 @@ def _index(workspace: Workspace) -> Finding:
     generation = Generations(workspace.folder).current(verify="hashes")
     if generation is None:
         return Finding("index", "not configured", f"none yet in {workspace.folder}", "kgllm index")
-    if mismatch := workspace._mismatch(generation):
+    if mismatch := workspace.mismatch(generation):
         return Finding("index", "warning", f"{workspace.folder} is not up to date: {mismatch}", "kgllm index")
     if generation.fallback:
         return Finding(

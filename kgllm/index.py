@@ -32,6 +32,7 @@ from kgllm.names import NameIndex, NameMatch, NameRow
 from kgllm.ontology import Ontology, read_ontology
 from kgllm.protocols import Embedder, GraphStore, Hit, Kind, Progress, VectorIndex, Vectors
 from kgllm.terms import Literal, Namespaces, URIRef, n3, parse_term
+from kgllm.words import fixed_phrases
 
 __all__ = ["Index", "IndexSettings", "fill_generation"]
 
@@ -294,8 +295,8 @@ def _name_rows(descriptions: Sequence[Description], values: Sequence[Value]) -> 
 
 
 def _phrases(ontology: Ontology) -> list[str]:
-    """Every name of a class or property, and every single word of these, for the planner."""
-    names: dict[str, None] = {}
+    """What the planner compares words with: every name of a class or property, and every single word of these."""
+    names: dict[str, None] = dict.fromkeys(fixed_phrases())
     named = [(t.label, *t.names) for t in ontology.classes.values()]
     named += [(t.label, *t.names) for t in ontology.properties.values()]
     for own in named:

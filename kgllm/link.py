@@ -16,7 +16,7 @@ from kgllm.index import Index
 from kgllm.names import NameMatch, normalise
 from kgllm.protocols import Hit
 from kgllm.similarity import Vocabulary
-from kgllm.words import Token, is_function_word, tokenize
+from kgllm.words import Token, is_function_word, tokenize, word_pairs
 
 __all__ = ["Candidate", "Links", "Mention", "link"]
 
@@ -97,6 +97,7 @@ def link(question: str, *, vocabulary: Vocabulary) -> Links:
     index = vocabulary.index
     tokens = tokenize(question)
     words = [token for token in tokens if token.is_word]
+    index.phrase_vectors([*(w.lower for w in words), *(p for _, p in word_pairs(tokens))])  # all in one run
     fits = vocabulary.compare(words, {}).matrix.max(axis=1, initial=0.0)
     schema_like = {word: float(fit) for word, fit in zip(words, fits, strict=True)}
     found = _exact_mentions(question, tokens, index, schema_like)

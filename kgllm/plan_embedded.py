@@ -33,6 +33,7 @@ _ANCHORS = 5
 _TRIED = 12  # readings that are run, at most
 _MARGIN = 0.1  # how far below the best a reading may score and still be run
 _LEAST = 0.35  # confidence below which a reading is not run
+_NAMED = 0.6  # score from which a mention names something
 _CLEAR = 0.6  # confidence from which the words name relations, so that they describe nothing else
 _NEAR = 0.4  # cosine from which a description is taken to be meant
 _XSD = "http://www.w3.org/2001/XMLSchema#"
@@ -77,16 +78,16 @@ class EmbeddedPlanner:
         """What to try in turn: a definition if one is asked for, the readings near the best one, then descriptions."""
         if (defined := self._definition(links)) is not None:
             yield defined
-        if looks_like_description(links.question):
+        ranked = self.plan(links)
+        is_named = any(m.score >= _NAMED and m.candidates[0].kind in {"node", "value"} for m in links.mentions)
+        is_read = bool(ranked) and is_named and ranked[0].confidence >= _CLEAR
+        if looks_like_description(links.question) and not is_read:
             yield from self._described(links, ())
             return
-        ranked = self.plan(links)
         sure = [
             item for item in ranked[:_TRIED] if item.score >= ranked[0].score - _MARGIN and item.confidence >= _LEAST
         ]
-        names_a_node = any(m.score >= 0.6 and m.candidates[0].kind in {"node", "value"} for m in links.mentions)
-        is_vague = not names_a_node and (not sure or sure[0].confidence < _CLEAR)
-        if is_vague:
+        if not is_named and (not sure or sure[0].confidence < _CLEAR):
             yield from self._described(links, tuple(self._classes(Scorer(links, self.vocabulary))[:1]))
         for item in sure:
             yield Plan(item.query, item.confidence, self._concepts(item, links))

@@ -16,13 +16,14 @@ from kgllm.index import Index
 from kgllm.memory import Role, WorkingMemoryGraph
 from kgllm.ontology import DESCRIPTION_PROPERTIES, NAME_PROPERTIES, RDF_TYPE
 from kgllm.protocols import Hit, Rows
-from kgllm.query import Path, Query, Variable
-from kgllm.terms import Literal, Node, Term, Triple, URIRef
+from kgllm.query import Query, Variable
+from kgllm.terms import BNode, Literal, Node, Term, Triple, URIRef
 
 __all__ = ["Recalled", "recall"]
 
 ROW_LIMIT = 10_000
 _SOLUTION_LIMIT = 2_000
+_TRACED = 200  # rows of which the evidence is kept; the text names the first twenty
 _FACTS_OF_A_NODE = 40
 _TRUE = Literal("true", datatype=URIRef("http://www.w3.org/2001/XMLSchema#boolean"))
 _FALSE = Literal("false", datatype=URIRef("http://www.w3.org/2001/XMLSchema#boolean"))
@@ -57,7 +58,8 @@ def recall(
     else:
         rows = index.store.select(sparql, timeout_s=timeout_s, limit=limit)
         if not query.order_by:  # a store's own order changes from one load to the next
-            rows = Rows(rows.vars, sorted(rows.rows, key=_by_value), rows.complete)
+            named = query.iris()
+            rows = Rows(rows.vars, sorted(rows.rows, key=lambda row: (row[0] in named, _by_value(row))), rows.complete)
         holds = bool(rows.rows)
     evidence: dict[Term, tuple[Triple, ...]] = {}
     if holds:
@@ -80,37 +82,49 @@ def _by_value(row: tuple[Term | None, ...]) -> list[tuple[float, str]]:
 def _evidence(
     query: Query, rows: Rows, memory: WorkingMemoryGraph, index: Index, timeout_s: float
 ) -> dict[Term, tuple[Triple, ...]]:
-    """The triples of every solution, by the term in the first column that the solution belongs to."""
-    patterns = list(query.where.triple_patterns())
+    """The triples of every solution, by the term in the first column that the solution belongs to.
+
+    Of a long result the first rows are traced. One answer with very many solutions leaves no room for others, so those
+    that got none are asked for again.
+    """
     first = query.select[0] if query.select else None
-    answers = [row[0] for row in rows.rows[:_SOLUTION_LIMIT] if row[0] is not None]
-    solutions: list[dict[str, Term | None]] = [{}]
-    if query.where.variables():
-        named = [a for a in answers if not isinstance(a, Literal | Node) or isinstance(a, URIRef | Literal)]
-        restrict = named if isinstance(first, Variable) and len(named) == len(answers) else ()
-        found = index.store.select(
-            query.to_solutions(index.namespaces, answers=restrict if len(restrict) <= 500 else ()),
-            timeout_s=timeout_s,
-            limit=_SOLUTION_LIMIT,
-        )
-        solutions = [dict(zip(found.vars, row, strict=True)) for row in found.rows]
-    collected: dict[Term, dict[Triple, None]] = defaultdict(dict)
-    wanted = set(answers)
+    if not isinstance(first, Variable):
+        whole = [row[0] for row in rows.rows if row[0] is not None]
+        found = _solutions(query, (), index, timeout_s)
+        return dict.fromkeys(whole, _take_in(query, found, memory, None).get(None, ()))
+    missing = list(dict.fromkeys(row[0] for row in rows.rows if row[0] is not None))[:_TRACED]
+    evidence: dict[Term, tuple[Triple, ...]] = {}
+    while missing:
+        restricted = not any(isinstance(term, BNode) for term in missing)  # a blank node cannot be named in a query
+        found = _solutions(query, missing if restricted else (), index, timeout_s)
+        traced = {t: triples for t, triples in _take_in(query, found, memory, first).items() if t in set(missing)}
+        evidence |= {term: triples for term, triples in traced.items() if term is not None}
+        if not traced or not restricted:
+            break
+        missing = [term for term in missing if term not in evidence]
+    return evidence
+
+
+def _solutions(query: Query, answers: Sequence[Term], index: Index, timeout_s: float) -> list[dict[str, Term | None]]:
+    """The solutions of the pattern, of some answers only if any are given."""
+    if not query.where.variables():
+        return [{}]
+    sparql = query.to_solutions(index.namespaces, answers=answers)
+    found = index.store.select(sparql, timeout_s=timeout_s, limit=_SOLUTION_LIMIT)
+    return [dict(zip(found.vars, row, strict=True)) for row in found.rows]
+
+
+def _take_in(
+    query: Query, solutions: Sequence[dict[str, Term | None]], memory: WorkingMemoryGraph, by: Variable | None
+) -> dict[Term | None, tuple[Triple, ...]]:
+    """Assert the triples of solutions, and return them by the term of a variable; under None without one."""
+    collected: dict[Term | None, dict[Triple, None]] = defaultdict(dict)
     for solution in solutions:
-        own = solution.get(first.name) if isinstance(first, Variable) else None
-        owners = [own] if own in wanted else [] if isinstance(first, Variable) else answers
-        if not owners:
-            continue
-        for pattern in patterns:
-            if isinstance(pattern.predicate, Path):
-                continue
+        for pattern in query.where.triple_patterns():
             triple = pattern.at(solution)
-            if triple is None:
-                continue
-            memory.assert_triple(triple)
-            for owner in owners:
-                if owner is not None:
-                    collected[owner][triple] = None
+            if triple is not None:
+                memory.assert_triple(triple)
+                collected[solution.get(by.name) if by is not None else None][triple] = None
     return {owner: tuple(triples) for owner, triples in collected.items()}
 
 

@@ -16,7 +16,7 @@ from kgllm.protocols import Vectors
 from kgllm.similarity import Similarities, Vocabulary
 from kgllm.sketch import Anchor, Sketch
 from kgllm.terms import URIRef
-from kgllm.words import Form, Token, asks_for, content_tokens, is_function_word
+from kgllm.words import KINDS, Form, Token, asks_for, content_tokens, is_function_word, word_pairs
 
 __all__ = ["Scorer", "phrase"]
 
@@ -39,9 +39,6 @@ _OUT_OF_ORDER = 0.8
 _IMPLIED = 0.6  # a literal says by itself which property it is a value of
 _TELLING = 0.4  # similarity from which a word is taken to name a class or relation
 _SURE = 0.6  # score from which a mention is taken to be one
-_PERSONS = ("person", "people", "agent")
-_PLACES = ("place", "location", "country", "city")
-_DATES = ("date", "year", "time")
 _DATE_TYPES = ("#date", "#dateTime", "#gYear", "#gYearMonth", "#time")
 _NUMBER_TYPES = ("integer", "decimal", "double", "float", "int", "long", "short", "nonNegativeInteger")
 
@@ -88,13 +85,8 @@ class Scorer:
 
     def _phrases(self) -> dict[int, list[str]]:
         """For each word the phrase with its neighbour: "born in", "cause of death"."""
-        tokens = self.links.tokens
-        phrases: dict[int, list[str]] = {}
-        for number, place in enumerate(self._place_of_word):
-            following = place + 1
-            if following < len(tokens) and tokens[following].is_word:
-                phrases.setdefault(number, []).append(f"{tokens[place].lower} {tokens[following].lower}")
-        return phrases
+        pairs = dict(word_pairs(self.links.tokens))
+        return {n: [pairs[place]] for n, place in enumerate(self._place_of_word) if place in pairs}
 
     def _head_noun(self) -> int | None:
         """The number of the word behind "which", "what", "how many" or a request, if a noun phrase follows."""
@@ -244,12 +236,12 @@ class Scorer:
         place, literal = sketch.place(self.ontology), sketch.literal
         fit = 0.0
         if self.form == "who":
-            fit = -0.6 if literal else self._kin(place, _PERSONS)
+            fit = -0.6 if literal else self._kin(place, KINDS["who"])
         elif self.form == "when":
             is_date = literal and any(str(d).endswith(_DATE_TYPES) for d in place)
-            fit = 1.0 if is_date else self._ends_in(sketch, _DATES)
+            fit = 1.0 if is_date else self._ends_in(sketch, KINDS["when"])
         elif self.form == "where":
-            fit = max(self._kin(place, _PLACES), self._ends_in(sketch, _PLACES))
+            fit = max(self._kin(place, KINDS["where"]), self._ends_in(sketch, KINDS["where"]))
         elif self.form == "how many":
             is_number = literal and any(str(d).endswith(_NUMBER_TYPES) for d in place)
             fit = 0.3 if is_number else 0.4 if sketch.form == "count" else -0.5

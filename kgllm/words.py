@@ -6,10 +6,11 @@ English is read in full, German as far as its question words, function words and
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any, TypeAlias
 from typing import Literal as OneOfStrings
-from typing import TypeAlias
 
 __all__ = ["Bound", "Form", "Token", "asks_for", "bounds", "content_tokens", "is_function_word", "stem", "tokenize"]
 
@@ -61,6 +62,15 @@ def tokenize(text: str) -> list[Token]:
     return [Token(match.group(), match.start(), match.end()) for match in _TOKEN.finditer(text)]
 
 
+def word_pairs(tokens: Sequence[Token]) -> list[tuple[int, str]]:
+    """Each word with the one behind it, as "born in", by the number of its token."""
+    return [
+        (number, f"{token.lower} {tokens[number + 1].lower}")
+        for number, token in enumerate(tokens[:-1])
+        if token.is_word and tokens[number + 1].is_word
+    ]
+
+
 def is_function_word(word: str) -> bool:
     """Whether a word carries grammar rather than meaning."""
     return word.casefold() in _FUNCTION_WORDS
@@ -78,13 +88,20 @@ def stem(word: str) -> str:
 
 
 @cache
-def _stemmer():  # type: ignore[no-untyped-def]  # the package carries no types
-    import snowballstemmer
+def _stemmer() -> Any:
+    import Stemmer
 
-    return snowballstemmer.stemmer("english")
+    return Stemmer.Stemmer("english")
 
 
 Form: TypeAlias = OneOfStrings["who", "when", "where", "how many", "yes/no", "define", "which", "other"]
+
+KINDS = {
+    "who": ("person", "people", "agent"),
+    "where": ("place", "location", "country", "city"),
+    "when": ("date", "year", "time"),
+}
+"""Words for the kind of answer that a question word asks for."""
 
 _YES_NO = re.compile(
     r"(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|ist|sind|war|waren|hat|haben|wurde)\b(?! (?:you|i)\b)",
@@ -252,6 +269,12 @@ _COMPARATIVES = {
     "größer": "größte",
     "älter": "älteste",
 }
+
+
+def fixed_phrases() -> list[str]:
+    """The phrases that any question may be compared with, so that an index can hold their vectors."""
+    quantities = {quantity for of, _ in _EXTREMES.values() for quantity in of.split()}
+    return [*(kind for kinds in KINDS.values() for kind in kinds), *sorted(quantities)]
 
 
 def superlative(question: str, *, comparative: bool = False) -> Superlative | None:

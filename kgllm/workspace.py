@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from kgllm.engines.endpoint import EndpointStore
 from kgllm.engines.faiss import FaissIndex
+from kgllm.engines.guard import refuse_unless_read_only
 from kgllm.engines.onnx import OnnxEmbedder
 from kgllm.engines.oxigraph import OxigraphStore, graph_fingerprint
 from kgllm.errors import IncompleteDataError, IndexMismatchError, InputError
 from kgllm.generations import Generation, Generations
 from kgllm.index import FORMAT, Index, IndexSettings, export_embedder, fill_generation
 from kgllm.ontology import RDFS_SUBCLASS, Ontology, read_ontology
-from kgllm.protocols import Embedder, GraphStore, Progress
+from kgllm.protocols import Embedder, GraphStore, Progress, Rows
 from kgllm.sources import Source, file_fingerprint
 from kgllm.terms import Namespaces, Node, Triple, URIRef, local_name, n3
 from kgllm.validate import ShapesCheck, Violation
@@ -88,7 +88,7 @@ class Workspace:
         if self._opened.index is not None:
             return self._opened.index.store
         generation = self._generations.current(verify="sizes") if self.folder.exists() else None
-        if generation is not None and self._mismatch(generation) is None:
+        if generation is not None and self.mismatch(generation) is None:
             self._opened.store = self._open_store(generation)
         else:
             self._opened.store = self._load_store()
@@ -144,7 +144,7 @@ class Workspace:
         """
         generation = self._generations.current(verify="sizes") if self.folder.exists() else None
         if generation is not None:
-            mismatch = self._mismatch(generation)
+            mismatch = self.mismatch(generation)
             if mismatch is None:
                 return self._open(generation)
             if self.is_own_folder:
@@ -163,11 +163,17 @@ class Workspace:
             )
         return self._open(self.build())
 
+    def query(self, sparql: str, *, limit: int | None = None) -> Rows:
+        """The rows of a foreign SELECT. Raises ``QueryRefusedError`` for one that would do more than read the graph."""
+        refuse_unless_read_only(sparql)
+        return self.store.select(sparql, timeout_s=self.timeout_s, limit=limit)
+
     def build(self, *, rebuild: bool = False) -> Generation:
         """Build the index, or bring it up to date; with ``rebuild`` even where nothing changed."""
         previous = self._generations.current(verify="sizes") if self.folder.exists() and not rebuild else None
-        if previous is not None and self._mismatch(previous) is None:
+        if previous is not None and self.mismatch(previous) is None:
             return previous
+        self.progress("load the embedding model", 0, 1)
         from kgllm.engines.sentence_transformers import DEFAULT_MODEL, SentenceTransformersEmbedder
 
         embedder = SentenceTransformersEmbedder(self.settings.model or DEFAULT_MODEL)
@@ -264,6 +270,8 @@ class Workspace:
         if not isinstance(self.source, Source):
             return OxigraphStore.from_graph(self.source, timeout_s=self.timeout_s)
         if self.source.url is not None:
+            from kgllm.engines.endpoint import EndpointStore
+
             return EndpointStore(self.source.url, timeout_s=self.timeout_s)
         return OxigraphStore.load(self.source.files, source=self.name, timeout_s=self.timeout_s)
 
@@ -292,7 +300,7 @@ class Workspace:
         facts["ontology"] = file_fingerprint(self.ontology_files) if self.ontology_files else ""
         return facts
 
-    def _mismatch(self, generation: Generation) -> str | None:
+    def mismatch(self, generation: Generation) -> str | None:
         """What makes an index another one than is asked for; ``None`` if nothing does."""
         manifest = generation.manifest
         if manifest.get("format") != FORMAT:
