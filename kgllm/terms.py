@@ -96,6 +96,7 @@ _TERM = re.compile(
     re.VERBOSE,
 )
 _ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|.)")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _ESCAPED = {"t": "\t", "b": "\b", "n": "\n", "r": "\r", "f": "\f", '"': '"', "'": "'", "\\": "\\"}
 
 
@@ -105,7 +106,10 @@ def _unescape(match: re.Match[str]) -> str:
 
 
 def parse_term(text: str) -> Term:
-    """The term that an N-Triples text writes. Raises ``ValueError`` for any other text."""
+    """The term that an N-Triples text writes. Raises ``ValueError`` for any other text.
+
+    It undoes ``n3``, but for a literal of ``xsd:string``, which in RDF 1.1 is the plain one.
+    """
     match = _TERM.fullmatch(text)
     if match is None:
         raise ValueError(f"not an N-Triples term: {text[:80]!r}")
@@ -115,16 +119,19 @@ def parse_term(text: str) -> Term:
         return BNode(label)
     value = _ESCAPE.sub(_unescape, match["text"])
     datatype = match["datatype"]
+    if datatype == "" or _SURROGATE.search(text) or _SURROGATE.search(value):
+        raise ValueError(f"not an N-Triples term: {text[:80]!r}")
     return Literal(value, lang=match["lang"], datatype=URIRef(datatype) if datatype else None)
 
 
 def local_name(iri: str) -> str:
-    """What stands behind the last ``#``, ``/`` or ``:`` of an IRI, percent-decoded; the IRI itself if that is empty."""
+    """What stands behind the last ``#``, ``/`` or ``:`` of an IRI, percent-decoded; the IRI itself if that is blank."""
     trimmed = iri.rstrip("/#")
     name = re.split(r"[#/]", trimmed)[-1] or trimmed
     if ":" in name and not name.endswith(":"):
         name = name.rsplit(":", 1)[-1]
-    return unquote(name) or iri
+    decoded = unquote(name)
+    return decoded if decoded.strip() else iri
 
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -137,7 +144,7 @@ def readable(name: str) -> str:
     ('has bom part', 'release year', 'A115-1234')
     """
     words = _CAMEL.sub(" ", name.replace("_", " ")).split()
-    return " ".join(word if _is_code(word) else word.lower() for word in words)
+    return " ".join(word if _is_code(word) else word.lower() for word in words) or name
 
 
 def _is_code(word: str) -> bool:
@@ -145,6 +152,9 @@ def _is_code(word: str) -> bool:
 
 
 _CAP = 300
+_UNSEEN = re.compile(  # code points that Unicode has shown as nothing, though some are letters or marks
+    r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
+)
 
 
 def clean(text: str, *, cap: int | None = _CAP) -> str:
@@ -152,25 +162,38 @@ def clean(text: str, *, cap: int | None = _CAP) -> str:
 
     Control characters become their pictures (U+2400 block), format characters ``<U+XXXX>``. ``cap`` is in characters.
     """
+    if text.isprintable() and not _UNSEEN.search(text):
+        return text if cap is None or len(text) <= cap else text[: max(0, cap - 1)] + "…"
     shown: list[str] = []
+    length = 0
     for character in text:
-        code = ord(character)
-        if character in "\n\r\t":
-            shown.append(" ")
-        elif code < 0x20:
-            shown.append(chr(0x2400 + code))
-        elif code == 0x7F:
-            shown.append("\u2421")
-        elif unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"} or 0xFE00 <= code <= 0xFE0F:
-            shown.append(f"<U+{code:04X}>")
-        else:
-            shown.append(character)
-        if cap is not None and len(shown) > cap:
-            return "".join(shown[: cap - 1]) + "…"
+        shown.append(_shown(character))
+        length += len(shown[-1])
+        if cap is not None and length > cap:
+            return "".join(shown)[: max(0, cap - 1)] + "…"
     return "".join(shown)
 
 
+def _shown(character: str) -> str:
+    code = ord(character)
+    if character in "\n\r\t":
+        return " "
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "\u2421"
+    if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"} or _UNSEEN.match(character):
+        return f"<U+{code:04X}>"
+    return character
+
+
+_SAFE_PREFIX = re.compile(r"(?:[A-Za-z][A-Za-z0-9_\-]*)?")
 _SAFE_LOCAL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_\-.]*[A-Za-z0-9_\-])?")
+_SAFE_NAMESPACE = re.compile(r"[^<>\"{}|^`\\\x00-\x20\ud800-\udfff]+")
+_KEYWORDS = frozenset(
+    "service from load clear drop create add move copy insert delete with using into lateral".split()  # noqa: SIM905
+)
+"""Words that no CURIE may contain: an engine reads ``service:x`` as a keyword and a name, so the guard refuses it."""
 
 
 class Namespaces:
@@ -184,14 +207,16 @@ class Namespaces:
                 merged.setdefault(prefix, namespace)
         self.prefixes: dict[str, str] = merged
         self._longest_first: list[tuple[str, str]] = sorted(
-            ((namespace, prefix) for prefix, namespace in merged.items() if namespace), key=lambda pair: -len(pair[0])
+            ((namespace, prefix) for prefix, namespace in merged.items() if _is_safe(prefix, namespace)),
+            key=lambda pair: -len(pair[0]),
         )
 
     def curie(self, iri: str) -> str:
         """``prefix:local`` where a prefix fits and the local part needs no escape, else ``<iri>``."""
+        iri = str(iri)
         for namespace, prefix in self._longest_first:
-            if iri.startswith(namespace) and _SAFE_LOCAL.fullmatch(iri[len(namespace) :]):
-                return f"{prefix}:{iri[len(namespace) :]}"
+            if iri.startswith(namespace) and _is_safe_local(local := iri[len(namespace) :]):
+                return f"{prefix}:{local}"
         return f"<{iri}>"
 
     def expand(self, text: str) -> URIRef | None:
@@ -210,3 +235,15 @@ class Namespaces:
         """The ``PREFIX`` lines that the given IRIs need."""
         used = {curie.partition(":")[0] for curie in map(self.curie, iris) if not curie.startswith("<")}
         return "".join(f"PREFIX {prefix}: <{self.prefixes[prefix]}>\n" for prefix in sorted(used))
+
+
+def _is_safe(prefix: str, namespace: str) -> bool:
+    return (
+        _SAFE_PREFIX.fullmatch(prefix) is not None
+        and prefix.lower() not in _KEYWORDS
+        and _SAFE_NAMESPACE.fullmatch(namespace) is not None
+    )
+
+
+def _is_safe_local(local: str) -> bool:
+    return _SAFE_LOCAL.fullmatch(local) is not None and _KEYWORDS.isdisjoint(local.lower().split(".")[1:])
