@@ -32,9 +32,10 @@ _KEPT = 28
 _ANCHORS = 5
 _TRIED = 12  # readings that are run, at most
 _MARGIN = 0.1  # how far below the best a reading may score and still be run
-_LEAST = 0.35  # confidence below which a reading is not run
+_LEAST = 0.4  # confidence below which a reading is not run
 _NAMED = 0.6  # score from which a mention names something
 _CLEAR = 0.6  # confidence from which the words name relations, so that they describe nothing else
+_VAGUE = 0.5  # confidence below which a reading that names no node comes after what the words describe
 _NEAR = 0.4  # cosine from which a description is taken to be meant
 _XSD = "http://www.w3.org/2001/XMLSchema#"
 
@@ -87,7 +88,7 @@ class EmbeddedPlanner:
         sure = [
             item for item in ranked[:_TRIED] if item.score >= ranked[0].score - _MARGIN and item.confidence >= _LEAST
         ]
-        if not is_named and (not sure or sure[0].confidence < _CLEAR):
+        if not is_named and (not sure or sure[0].confidence < _VAGUE):
             yield from self._described(links, tuple(self._classes(Scorer(links, self.vocabulary))[:1]))
         for item in sure:
             yield Plan(item.query, item.confidence, self._concepts(item, links))
@@ -183,11 +184,12 @@ class EmbeddedPlanner:
         return anchors[: 2 * _ANCHORS]
 
     def _classes(self, scorer: Scorer) -> list[URIRef]:
-        """The populated classes that a word of the question names, the best few."""
+        """The populated classes that the question names, the best few; one of several words by all of them."""
         found = []
         for cls in self.ontology.classes:
             similarity = scorer.similarities.of(cls)
-            if similarity.size and similarity.max() >= 0.6 and self.ontology.populated(cls):
+            least = 0.6 if len(self.ontology.label(cls).split()) == 1 else 1.0
+            if similarity.size and similarity.max() >= least and self.ontology.populated(cls):
                 found.append((float(similarity.max()), cls))
         return [cls for _, cls in sorted(found, reverse=True)[:5]]
 

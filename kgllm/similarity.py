@@ -42,7 +42,10 @@ class Vocabulary:
             if not p.is_text
             and not is_vocabulary(p.iri)
             and any(
-                ontology.properties[q].signatures for q in ontology.subproperties(p.iri) if q in ontology.properties
+                ontology.properties[q].signatures
+                for way in (p.iri, *p.inverses)
+                for q in ontology.subproperties(way)
+                if q in ontology.properties
             )
         ]
         self.classes = {c.iri for c in ontology.classes.values()}
