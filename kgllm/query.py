@@ -1,17 +1,20 @@
 """A query: a typed graph pattern that compiles to read-only SPARQL 1.1. Text never becomes one; only patterns do.
 
+Whatever can be made of these classes parses; what would not cannot be made, or raises ``ValueError`` when compiled.
+
 The pattern is the algebra of SPARQL 1.1 (section 18) cut down to what questions need: triple patterns, inline values,
 comparisons, optional, negated and alternative parts, grouping, aggregates, ordering and a limit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal as OneOfStrings
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
-from kgllm.terms import Literal, Namespaces, Term, Triple, URIRef, n3
+from kgllm.terms import BNode, Literal, Namespaces, Term, Triple, URIRef, n3
 
 __all__ = [
     "Aggregate",
@@ -44,12 +47,27 @@ class Variable:
 PatternTerm: TypeAlias = Variable | URIRef | Literal
 
 
+Closure: TypeAlias = OneOfStrings["+", "*"]
+Operator: TypeAlias = OneOfStrings["=", "!=", "<", "<=", ">", ">=", "contains", "starts"]
+Ordering: TypeAlias = OneOfStrings["=", "!=", "<", "<=", ">", ">="]
+Function: TypeAlias = OneOfStrings["count", "sum", "avg", "min", "max"]
+Form: TypeAlias = OneOfStrings["select", "ask", "count", "describe"]
+
+
+def _check_one_of(value: object, options: object) -> None:
+    if value not in get_args(options):
+        raise ValueError(f"{str(value)[:40]!r} is none of {', '.join(get_args(options))}")
+
+
 @dataclass(frozen=True, slots=True)
 class Path:
     """A property repeated: ``iri+`` or ``iri*`` (SPARQL 1.1, section 9)."""
 
     iri: URIRef
-    closure: OneOfStrings["+", "*"]
+    closure: Closure
+
+    def __post_init__(self) -> None:
+        _check_one_of(self.closure, Closure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +103,11 @@ class Values:
     terms: tuple[Term, ...]
 
 
-Operator: TypeAlias = OneOfStrings["=", "!=", "<", "<=", ">", ">=", "contains", "starts"]
-
-
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """A filter between a variable and a term or another variable.
 
-    ``contains`` ignores case, ``starts`` compares the lexical form. ``numeric`` reads both sides as numbers whatever
+    ``contains`` ignores case; it and ``starts`` compare lexical forms. ``numeric`` reads both sides as numbers whatever
     their datatype, for graphs that write numbers as strings.
     """
 
@@ -101,13 +116,16 @@ class Comparison:
     right: PatternTerm
     numeric: bool = False
 
+    def __post_init__(self) -> None:
+        _check_one_of(self.operator, Operator)
+
     def to_sparql(self, namespaces: Namespaces) -> str:
         """The expression inside ``FILTER()``."""
         right = _term(self.right, namespaces)
         if self.operator == "contains":
-            return f"CONTAINS(LCASE(STR({self.left})), LCASE({right}))"
+            return f"CONTAINS(LCASE(STR({self.left})), LCASE(STR({right})))"
         if self.operator == "starts":
-            return f"STRSTARTS(STR({self.left}), {right})"
+            return f"STRSTARTS(STR({self.left}), STR({right}))"
         if self.numeric:
             number = namespaces.curie("http://www.w3.org/2001/XMLSchema#double")
             return f"{number}(STR({self.left})) {self.operator} {number}(STR({right}))"
@@ -177,10 +195,14 @@ class Group:
 class Aggregate:
     """An aggregate over a variable, named ``name`` in the result. A count counts distinct terms."""
 
-    function: OneOfStrings["count", "sum", "avg", "min", "max"]
+    function: Function
     variable: Variable
     name: str = "number"
     numeric: bool = False
+
+    def __post_init__(self) -> None:
+        _check_one_of(self.function, Function)
+        Variable(self.name)
 
     def to_sparql(self, namespaces: Namespaces) -> str:
         """The ``(… AS ?name)`` of the SELECT clause."""
@@ -215,8 +237,11 @@ class Having:
     """A condition on an aggregate of the groups."""
 
     aggregate: Aggregate
-    operator: OneOfStrings["=", "!=", "<", "<=", ">", ">="]
+    operator: Ordering
     right: Literal
+
+    def __post_init__(self) -> None:
+        _check_one_of(self.operator, Ordering)
 
     def to_sparql(self, namespaces: Namespaces) -> str:
         """The condition behind ``HAVING``."""
@@ -231,7 +256,7 @@ class Query:
     ``nodes`` and asks for their immediate facts; a ``count`` is a select of one count.
     """
 
-    form: OneOfStrings["select", "ask", "count", "describe"]
+    form: Form
     where: Group = Group()
     select: tuple[Variable | Aggregate, ...] = ()
     nodes: tuple[URIRef, ...] = ()
@@ -241,25 +266,47 @@ class Query:
     limit: int | None = None
 
     def __post_init__(self) -> None:
+        _check_one_of(self.form, Form)
+        if self.limit is not None and (type(self.limit) is not int or self.limit < 0):
+            raise ValueError(f"{str(self.limit)[:40]!r} is no limit")
         if self.form == "describe":
             if not self.nodes:
                 raise ValueError("a describe needs a node")
             return
         if not any(True for _ in self.where.triple_patterns()):
             raise ValueError("a query needs a triple pattern")
-        bound = set(self.where.variables())
-        wanted = {part.variable if isinstance(part, Aggregate) else part for part in self.select} | set(self.group_by)
-        if missing := sorted(str(variable) for variable in wanted - bound):
-            raise ValueError(f"no pattern binds {', '.join(missing)}")
-        if self.form != "ask" and not self.select:
+        if self.form == "ask":
+            if self.select or self.group_by or self.having or self.order_by or self.limit is not None:
+                raise ValueError("an ask has no columns, and nothing to group or order them by")
+            return
+        self._check_columns()
+
+    def _check_columns(self) -> None:
+        """SPARQL 1.1, section 11.4 and 18.2.4.4: what an aggregating query may project, and under which names."""
+        if not self.select:
             raise ValueError(f"a {self.form} needs a column")
+        aggregates = [part for part in self.select if isinstance(part, Aggregate)]
+        if self.form == "count" and not (len(self.select) == len(aggregates) == 1):
+            raise ValueError("a count has one column, which is an aggregate")
+        bound = set(self.where.variables())
+        used = [*self.select, *self.group_by, *(having.aggregate for having in self.having)]
+        _check_bound((part.variable if isinstance(part, Aggregate) else part for part in used), bound)
+        names = {Variable(part.name) for part in aggregates}
+        plain = {part for part in self.select if isinstance(part, Variable)}
+        if len(names | plain) < len(self.select) or names & bound:
+            raise ValueError("two columns have one name")
+        if aggregates or self.group_by or self.having:
+            if ungrouped := plain - set(self.group_by):
+                raise ValueError(f"{min(ungrouped)} is neither grouped by nor aggregated")
+            bound = set(self.group_by) | names
+        _check_bound((order.key for order in self.order_by), bound)
 
     def iris(self) -> set[URIRef]:
         """Every IRI that the query names."""
         return set(self.where.iris()) | set(self.nodes)
 
     def to_sparql(self, namespaces: Namespaces | None = None) -> str:
-        """The query as SPARQL text, with the PREFIX lines it needs."""
+        """The query as SPARQL text, with the PREFIX lines it needs. Raises ``ValueError`` for an IRI that is none."""
         spaces = namespaces or Namespaces()
         if self.form == "describe":
             nodes = " ".join(_term(node, spaces) for node in self.nodes)
@@ -286,7 +333,7 @@ class Query:
         return spaces.sparql([*self.iris(), *_datatypes(text, spaces)]) + text
 
     def to_solutions(self, namespaces: Namespaces | None = None, *, answers: Sequence[Term] = ()) -> str:
-        """A SELECT of every variable of the pattern, so that each solution can be traced to its triples.
+        """A SELECT of every variable of the pattern, which must have one, so that a solution can be traced to triples.
 
         ``answers`` restricts the first column to those terms: the solutions behind the rows that were kept.
         """
@@ -327,7 +374,7 @@ class Query:
 def _pattern(pattern: TriplePattern, namespaces: Namespaces) -> str:
     predicate = pattern.predicate
     if isinstance(predicate, Path):
-        verb = namespaces.curie(predicate.iri) + predicate.closure
+        verb = _term(predicate.iri, namespaces) + predicate.closure
     else:
         verb = _term(predicate, namespaces)
     return f"{_term(pattern.subject, namespaces)} {verb} {_term(pattern.object, namespaces)} ."
@@ -336,8 +383,23 @@ def _pattern(pattern: TriplePattern, namespaces: Namespaces) -> str:
 def _term(term: PatternTerm | Term, namespaces: Namespaces) -> str:
     if isinstance(term, Variable):
         return str(term)
+    if isinstance(term, BNode):
+        raise ValueError("a blank node has no name that a query could call it by")
     checked = n3(term)
-    return namespaces.curie(term) if isinstance(term, URIRef) else checked
+    return namespaces.curie(term) if isinstance(term, URIRef) else _ESCAPES.sub(_keep_from_decoding, checked)
+
+
+_ESCAPES = re.compile(r"\\\\([uU])|\\.")
+
+
+def _keep_from_decoding(escape: re.Match[str]) -> str:
+    """A backslash that is text, and a u: engines that decode before they parse would take them for an escape."""
+    return f"\\\\\\u{ord(escape[1]):04X}" if escape[1] else escape[0]
+
+
+def _check_bound(variables: Iterable[Variable], bound: set[Variable]) -> None:
+    if missing := sorted(str(variable) for variable in set(variables) - bound):
+        raise ValueError(f"no pattern binds {', '.join(missing)}")
 
 
 def _datatypes(text: str, namespaces: Namespaces) -> list[str]:
