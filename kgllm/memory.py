@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, TypeAlias
 from typing import Literal as OneOfStrings
 from uuid import UUID, uuid5
 
+import pyoxigraph as ox
+
 from kgllm.protocols import Hit
-from kgllm.terms import BNode, Literal, Node, Triple, URIRef, n3
+from kgllm.terms import BNode, Literal, Node, Triple, URIRef, n3, to_ox
 
 if TYPE_CHECKING:
     import networkx
@@ -27,6 +30,8 @@ to, and a bridge any other node on the way."""
 WMG = "https://w3id.org/kgllm/wmg#"
 _PROV = "http://www.w3.org/ns/prov#"
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+_XSD = "http://www.w3.org/2001/XMLSchema#"
+_PREFIXES = {"wmg": WMG, "prov": _PROV, "rdf": _RDF, "xsd": _XSD}
 _TYPE = URIRef(_RDF + "type")
 _NAMESPACE_OF_RUNS = UUID("6f1f2c54-6b1a-5a0e-9d5c-6f0d8f6f4b11")
 
@@ -72,13 +77,12 @@ class WorkingMemoryGraph:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, WorkingMemoryGraph):
             return NotImplemented
-        return (self.question, self.query, set(self.links), self.roles, self._facts) == (
-            other.question,
-            other.query,
-            set(other.links),
-            other.roles,
-            other._facts,
-        )
+        return self._compared() == other._compared()
+
+    def _compared(self) -> tuple[object, ...]:
+        """What makes a memory; the order of its facts, links and premises says nothing."""
+        facts = {(fact.triple, fact.rule, frozenset(fact.premises)) for fact in self}
+        return self.question, self.query, set(self.links), self.roles, facts
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -144,10 +148,11 @@ class WorkingMemoryGraph:
         from rdflib import Dataset
 
         dataset = Dataset()
-        about = dataset.default_context
+        about = dataset.default_graph
         memory = URIRef(f"urn:uuid:{uuid5(_NAMESPACE_OF_RUNS, self.question + chr(0) + self.query)}")
         named = dataset.graph(memory)
-        question, activity = BNode("question"), BNode("answering")
+        own = self._unused_prefix()
+        question, activity = BNode(own + "question"), BNode(own + "answering")
 
         def say(subject: Node, predicate: str, value: Node) -> None:
             about.add((subject, URIRef(predicate), value))
@@ -161,7 +166,7 @@ class WorkingMemoryGraph:
         say(activity, _PROV + "used", question)
         if self.query:
             say(memory, WMG + "query", Literal(self.query))
-        names = {triple: BNode(f"f{number}") for number, triple in enumerate(self._facts)}
+        names = {triple: BNode(f"{own}f{number}") for number, triple in enumerate(self._facts)}
         for fact in self:
             name = names[fact.triple]
             named.add(fact.triple)
@@ -175,29 +180,45 @@ class WorkingMemoryGraph:
             for premise in fact.premises:
                 say(name, WMG + "premise", names[premise])
         for number, link in enumerate(self.links):
-            name = BNode(f"l{number}")
+            name = BNode(f"{own}l{number}")
             say(memory, WMG + "link", name)
             say(name, _RDF + "type", URIRef(WMG + "Link"))
             say(name, WMG + "span", Literal(link.span))
             say(name, WMG + "target", link.iri)
             say(name, WMG + "targetKind", Literal(link.kind))
             say(name, WMG + "text", Literal(link.text))
-            score = f"{link.score:.6f}"
-            say(name, WMG + "score", Literal(score, datatype=URIRef("http://www.w3.org/2001/XMLSchema#decimal")))
+            score = f"{Decimal(repr(float(link.score))):f}"
+            say(name, WMG + "score", Literal(score, datatype=URIRef(_XSD + "decimal")))
         for node, role in self.roles.items():
             say(memory, WMG + {"answer": "answerNode"}.get(role, role), node)
         return dataset
 
+    def _unused_prefix(self) -> str:
+        """A beginning for the names of blank nodes that none of the graph's own has."""
+        taken = [end for end in {*self.nodes(), *self.roles} if isinstance(end, BNode)]
+        prefix = "wmg"
+        while any(node.startswith(prefix) for node in taken):
+            prefix += "0"
+        return prefix
+
     def serialize(self, format: str = "trig") -> str:
-        """The memory as text: ``trig`` or ``nquads`` hold all of it, ``turtle``, ``nt`` and ``xml`` its triples."""
-        if format in {"trig", "nquads", "json-ld"}:
-            return self.to_dataset().serialize(format=format)
-        return self.to_rdflib().serialize(format=format)
+        """The memory as text: all as ``trig``, ``nquads`` or ``json-ld``, its triples as ``turtle``, ``nt`` or ``xml``.
+
+        Raises ``ValueError`` for a term that RDF cannot write.
+        """
+        formats = {"trig": ox.RdfFormat.TRIG, "nquads": ox.RdfFormat.N_QUADS, "json-ld": ox.RdfFormat.JSON_LD}
+        if format not in formats:
+            return self.to_rdflib().serialize(format=format)
+        text = ox.serialize(_quads(self.to_dataset()), format=formats[format], prefixes=_PREFIXES)
+        return (text or b"").decode()
 
     @classmethod
     def from_dataset(cls, dataset: Dataset) -> WorkingMemoryGraph:
-        """The memory that ``to_dataset`` wrote. Raises ``ValueError`` if the dataset holds none, or several."""
-        about = dataset.default_context
+        """The memory that ``to_dataset`` wrote.
+
+        Raises ``ValueError`` if the dataset holds none or several, or a fact whose premises are not facts of it.
+        """
+        about = dataset.default_graph
 
         def one(subject: Node, predicate: str) -> Node | None:
             return next(about.objects(subject, URIRef(predicate)), None)
@@ -225,8 +246,11 @@ class WorkingMemoryGraph:
             rule = one(name, WMG + "rule")
             facts[name] = Fact(triple, str(rule) if rule is not None else None)  # type: ignore[arg-type]
         for name, fact in facts.items():
-            premises = tuple(facts[premise].triple for premise in about.objects(name, URIRef(WMG + "premise")))
-            memory._facts[fact.triple] = Fact(fact.triple, fact.rule, tuple(sorted(premises, key=_order)))
+            named = list(about.objects(name, URIRef(WMG + "premise")))
+            if any(premise not in facts for premise in named) or bool(named) != (fact.rule is not None):
+                raise ValueError(f"a fact that neither was asserted nor follows from others: {fact.triple}")
+            premises = sorted((facts[premise].triple for premise in named), key=_order)
+            memory._facts[fact.triple] = Fact(fact.triple, fact.rule, tuple(premises))
         for predicate, role in (("topic", "topic"), ("answerNode", "answer"), ("bridge", "bridge")):
             for node in about.objects(root, URIRef(WMG + predicate)):
                 memory.roles[node] = role  # type: ignore[assignment]
@@ -235,5 +259,15 @@ class WorkingMemoryGraph:
         return memory
 
 
-def _order(triple: Triple) -> tuple[str, ...]:
+def _quads(dataset: Dataset) -> Iterator[ox.Quad]:
+    """Its quads in a fixed order, the default graph first: rdflib's own writers of datasets are deprecated."""
+    about = dataset.default_graph
+    for graph in sorted(dataset.graphs(), key=lambda graph: graph is not about):
+        name: Any = ox.DefaultGraph() if graph is about else to_ox(graph.identifier)
+        for triple in sorted(graph, key=_order):
+            subject, predicate, value = (to_ox(part) for part in triple)
+            yield ox.Quad(subject, predicate, value, name)  # type: ignore[arg-type]
+
+
+def _order(triple: Iterable[Node]) -> tuple[str, ...]:
     return tuple(n3(part) for part in triple)
