@@ -7,9 +7,11 @@ given the form that its wording asks for. What results is scored (``kgllm.scorin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from kgllm.descriptions import is_name_like
 from kgllm.link import Links
 from kgllm.names import normalise
 from kgllm.paths import Place, RelationPath, SchemaGraph
@@ -37,6 +39,7 @@ _NAMED = 0.6  # score from which a mention names something
 _CLEAR = 0.6  # confidence from which the words name relations, so that they describe nothing else
 _VAGUE = 0.5  # confidence below which a reading that names no node comes after what the words describe
 _NEAR = 0.4  # cosine from which a description is taken to be meant
+_NAME_ASKED = re.compile(r"\b(?:names?|titles?) (?:of|for)\b|\bnames?\b.*\bof\b|\bnames\b", re.I)
 _XSD = "http://www.w3.org/2001/XMLSchema#"
 
 
@@ -142,11 +145,15 @@ class EmbeddedPlanner:
         scorer = Scorer(links, self.vocabulary, ignored=ignored)
         sketches = list(dict.fromkeys(self._sketches(links, scorer, limits)))
         best = sorted((scorer.score(sketch) for sketch in sketches), key=lambda s: -s.score)[:_KEPT]
-        return [plan for scored in scorer.add_meaning(best) if (plan := self._compile(scored)) is not None]
+        by_name = _NAME_ASKED.search(links.question) is not None
+        compiled = [self._compile(scored, by_name=by_name) for scored in scorer.add_meaning(best)]
+        return [ranked for ranked in compiled if ranked is not None]
 
-    def _compile(self, scored: Scored) -> Ranked | None:
+    def _compile(self, scored: Scored, *, by_name: bool) -> Ranked | None:
+        """The reading as a query; ``by_name`` asks for the names of the answers, which no step of it stands for."""
+        sketch = self._by_name(scored.sketch) if by_name else scored.sketch
         try:
-            return Ranked(scored.sketch.to_query(self.ontology), scored.score, scored.confidence, scored.sketch)
+            return Ranked(sketch.to_query(self.ontology), scored.score, scored.confidence, sketch)
         except ValueError:
             return None
 
@@ -257,6 +264,18 @@ class EmbeddedPlanner:
                     for path in paths[:8]
                     if path.end & end and len(path.steps) == 1
                 )
+
+    def _by_name(self, sketch: Sketch) -> Sketch:
+        """The sketch with the names of its answers in their place, where the graph names them by a relation."""
+        if sketch.form != "select" or sketch.projection is not None or sketch.literal or sketch.group_count:
+            return sketch
+        named = [
+            path
+            for path in self.schema.extend(RelationPath(), sketch.place(self.ontology))
+            if path.literal and is_name_like(path.steps[0].property)
+        ]
+        shortest = min(named, key=lambda path: len(path.steps[0].property), default=None)
+        return sketch if shortest is None else replace(sketch, projection=shortest)
 
     def _restricts(self, base: Sketch, cls: URIRef) -> bool:
         """Whether a class leaves some of the answers and not all."""
