@@ -6,6 +6,7 @@ keeps to what grammar engines support: enums, bounded arrays, required propertie
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -39,6 +40,8 @@ class Handles:
         """The term of a handle. Raises ``PlanError`` for one that stands for nothing."""
         if handle == "type":
             return RDF_TYPE
+        if not re.fullmatch(r"[xnpcv][0-9]{1,2}", handle):
+            raise PlanError(f"{handle[:40]} is no handle")
         number = int(handle[1:])
         if handle[0] == "x":
             return Variable(handle)
@@ -107,65 +110,93 @@ def plan_schema() -> Mapping[str, Any]:
 
 
 def parse_plan(value: Any, handles: Handles, ontology: Ontology) -> Query:
-    """The query that a plan writes, checked as if nothing had constrained it. Raises ``PlanError``."""
+    """The query that a plan writes, checked as if nothing had constrained it. Raises ``PlanError`` alone."""
+    _check(value, plan_schema(), "the plan")
     try:
         return _parse(value, handles, ontology)
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
-        raise PlanError(f"the plan does not keep to its schema: {error}") from None
+    except PlanError:
+        raise
     except ValueError as error:
         raise PlanError(str(error)) from None
+
+
+def _check(value: Any, schema: Mapping[str, Any], place: str) -> None:
+    """What a validator of JSON Schema would say, of the keywords that ``plan_schema`` uses."""
+    if "enum" in schema:
+        if isinstance(value, bool) or value not in schema["enum"]:
+            said = repr(value[:40]) if isinstance(value, str) else f"of type {type(value).__name__}"
+            raise PlanError(f"{place} is {said}, not one of {_listed(schema['enum'])}")
+    elif schema["type"] == "array":
+        if not isinstance(value, list) or len(value) > schema["maxItems"]:
+            raise PlanError(f"{place} is no list of at most {schema['maxItems']}")
+        for number, item in enumerate(value):
+            _check(item, schema["items"], f"{place}[{number}]")
+    elif not isinstance(value, dict) or set(value) != set(schema["properties"]):
+        raise PlanError(f"{place} is no object of {', '.join(schema['properties'])}")
+    else:
+        for key, inner in schema["properties"].items():
+            _check(value[key], inner, key if place == "the plan" else f"{place}.{key}")
+
+
+def _listed(options: Sequence[object]) -> str:
+    return ", ".join(map(str, options)) if len(options) < 10 else f"{options[0]} … {options[-1]}"
 
 
 def _parse(value: Mapping[str, Any], handles: Handles, ontology: Ontology) -> Query:
     if value["form"] == "describe":
         nodes = [handles.term(handle) for handle in value["nodes"]]
         return Query("describe", nodes=tuple(node for node in nodes if isinstance(node, URIRef)))
-    patterns, values = _triples(value["patterns"], handles, ontology)
+    patterns, values = _triples(value["patterns"], handles, ontology, part="")
     if not patterns:
         raise PlanError("there is no pattern")
     _check_joined(patterns)
-    parts = {key: [_triples([item], handles, ontology) for item in value[key]] for key in ("optional", "not")}
-    groups = {key: tuple(Group(p, v) for p, v in found) for key, found in parts.items()}
+    groups: dict[str, list[Group]] = {"optional": [], "not": []}
+    for key, found in groups.items():
+        for number, item in enumerate(value[key]):
+            group = Group(*_triples([item], handles, ontology, part=f"{key}{number}"))
+            _check_hangs_on(group, patterns, key)
+            found.append(group)
     where = Group(
         patterns,
         values,
-        tuple(_filter(item, handles, patterns, ontology) for item in value["filters"]),
-        optional=groups["optional"],
-        negated=groups["not"],
+        tuple(_filter(item, handles, patterns) for item in value["filters"]),
+        optional=tuple(groups["optional"]),
+        negated=tuple(groups["not"]),
     )
     answer = Variable(value["answer"])
     if value["form"] == "ask":
         return Query("ask", where)
     if value["form"] == "count":
         return Query("count", where, (Aggregate("count", answer),))
+    return _select(value, where, answer, ontology)
+
+
+def _select(value: Mapping[str, Any], where: Group, answer: Variable, ontology: Ontology) -> Query:
     aggregate = None
     if value["aggregate"] != _NONE:
         over = Variable(value["over"]) if value["over"] != _NONE else answer
-        aggregate = Aggregate(value["aggregate"], over, numeric=value["aggregate"] not in {"count", "min", "max"})
+        aggregate = Aggregate(value["aggregate"], over, numeric=value["aggregate"] in {"sum", "avg"})
     group = (Variable(value["group"]),) if value["group"] != _NONE and aggregate else ()
-    columns: tuple[Variable | Aggregate, ...] = (answer,)
-    if aggregate is not None:
-        columns = (*group, aggregate)
+    columns: tuple[Variable | Aggregate, ...] = (answer,) if aggregate is None else (*group, aggregate)
     order: tuple[Order, ...] = ()
     if value["order"] != _NONE and value["by"] != _NONE:
         key = Variable(aggregate.name if aggregate else "number") if value["by"] == "number" else Variable(value["by"])
-        if not aggregate and key not in where.variables():
-            raise PlanError(f"no pattern binds {key}, by which the answers are to be ordered")
-        numeric = _is_numeric(key, patterns, ontology)
-        order = (Order(key, value["order"] == "desc", numeric),)
-    return Query("select", where, columns, group_by=group, order_by=order, limit=value["limit"] or None)
+        order = (Order(key, value["order"] == "desc", _is_numeric(key, where.patterns, ontology)),)
+    limit = int(value["limit"]) or None
+    return Query("select", where, columns, group_by=group, order_by=order, limit=limit)
 
 
 def _triples(
-    items: Sequence[Mapping[str, str]], handles: Handles, ontology: Ontology
+    items: Sequence[Mapping[str, str]], handles: Handles, ontology: Ontology, *, part: str
 ) -> tuple[tuple[TriplePattern, ...], tuple[Values, ...]]:
+    """Triple patterns; the variables for the classes below a class are the part's own: no two parts meet there."""
     patterns, values = [], []
     for number, item in enumerate(items):
         s, p, o = (handles.term(item[key]) for key in "spo")
         if isinstance(s, Literal) or not isinstance(p, URIRef):
             raise PlanError(f"{item} is no triple")
         if p == RDF_TYPE and isinstance(o, URIRef) and len(below := ontology.populated(o)) > 1:
-            kind = Variable(f"type{number}{item['s']}")
+            kind = Variable(f"type{part}{number}{item['s']}")
             patterns.append(TriplePattern(s, p, kind))
             values.append(Values(kind, tuple(below)))
         else:
@@ -174,25 +205,23 @@ def _triples(
 
 
 def _check_joined(patterns: Sequence[TriplePattern]) -> None:
-    """Patterns that share no variable or node multiply instead of meeting."""
-    joined = {*_ends(patterns[0])}
-    rest = list(patterns[1:])
-    while touching := [pattern for pattern in rest if joined & _ends(pattern)]:
-        joined |= {end for pattern in touching for end in _ends(pattern)}
-        rest = [pattern for pattern in rest if pattern not in touching]
+    """Patterns that share no variable multiply instead of meeting; one without variables only holds or does not."""
+    rest = [set(pattern.variables()) for pattern in patterns if any(pattern.variables())]
+    joined = set(rest[0]) if rest else set()
+    while touching := [variables for variables in rest if joined & variables]:
+        joined |= set().union(*touching)
+        rest = [variables for variables in rest if not joined & variables]
     if rest:
         raise PlanError("the patterns fall into parts that share no variable; connect them")
 
 
-def _ends(pattern: TriplePattern) -> set[object]:
-    ends: set[object] = {pattern.subject, pattern.object}
-    variables: set[object] = {end for end in ends if isinstance(end, Variable)}
-    return variables or ends
+def _check_hangs_on(group: Group, patterns: Sequence[TriplePattern], key: str) -> None:
+    ends = {end for pattern in patterns for end in (pattern.subject, pattern.object)}
+    if not any(end in ends for pattern in group.patterns for end in (pattern.subject, pattern.object)):
+        raise PlanError(f"what stands in {key} shares nothing with the patterns; connect it")
 
 
-def _filter(
-    item: Mapping[str, str], handles: Handles, patterns: Sequence[TriplePattern], ontology: Ontology
-) -> Comparison:
+def _filter(item: Mapping[str, str], handles: Handles, patterns: Sequence[TriplePattern]) -> Comparison:
     variable, value = Variable(item["var"]), handles.term(item["value"])
     if not any(variable in pattern.variables() for pattern in patterns):
         raise PlanError(f"no pattern binds {variable}, which is filtered")

@@ -66,7 +66,7 @@ def read(text: str, format: ox.RdfFormat) -> Dataset:
     for quad in ox.parse(text, format=format):
         name: Any = quad.graph_name
         into = dataset.default_graph if isinstance(name, ox.DefaultGraph) else dataset.graph(URIRef(name.value))
-        triple: Any = tuple(from_ox(part) for part in (quad.subject, quad.predicate, quad.object))  # type: ignore[arg-type]
+        triple: Any = tuple(from_ox(part) for part in (quad.subject, quad.predicate, quad.object))
         into.add(triple)
     return dataset
 
