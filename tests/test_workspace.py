@@ -1,0 +1,182 @@
+"""The workspace: an index is reused, brought up to date or refused, and never half of one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import rdflib
+
+from kgllm import Assistant, DamagedIndexError, IndexMismatchError, RdfSyntaxError
+from kgllm.index import IndexSettings
+from kgllm.sources import resolve
+from kgllm.workspace import Workspace, default_folder
+
+ROOT = Path(__file__).resolve().parents[1]
+ONE = "<urn:x:Ann> <urn:x:mother> <urn:x:Eve> .\n"
+MORE = ONE + "<urn:x:Eve> <urn:x:mother> <urn:x:Zoe> .\n"
+Make = Callable[..., Workspace]
+Build = Callable[[Workspace], None]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Make]:
+    made: list[Workspace] = []
+
+    def workspace(text: str = ONE, *, own: bool = True, settings: IndexSettings | None = None) -> Workspace:
+        file = tmp_path / "graph.nt"
+        if not file.exists() or file.read_text() != text:
+            file.write_text(text)
+        made.append(
+            Workspace(resolve(file), tmp_path / "index", settings=settings or IndexSettings(), is_own_folder=own)
+        )
+        return made[-1]
+
+    yield workspace
+    for workspace_ in made:
+        workspace_.close()
+
+
+def generations(workspace: Workspace) -> list[str]:
+    return sorted(path.name for path in workspace.folder.glob("gen-*"))
+
+
+def manifest(workspace: Workspace) -> dict[str, object]:
+    name = (workspace.folder / "CURRENT").read_text().split()[0]
+    read: dict[str, object] = json.loads((workspace.folder / name / "MANIFEST.json").read_text())
+    return read
+
+
+def test_an_index_of_an_unchanged_file_is_used_again(make: Make, make_index: Build) -> None:
+    make_index(make())
+    again = make()
+    before = generations(again)
+    make_index(again)
+    assert len(again.index) == 3
+    assert generations(again) == before
+
+
+def test_a_file_that_is_only_touched_has_not_changed(make: Make, make_index: Build, tmp_path: Path) -> None:
+    make_index(make())
+    os.utime(tmp_path / "graph.nt", ns=(1, 1))
+    again = make()
+    make_index(again)
+    assert len(generations(again)) == 1
+
+
+def test_only_changed_texts_are_embedded_when_a_file_changes(make: Make, make_index: Build) -> None:
+    make_index(make(ONE))
+    assert manifest(make(ONE))["embedded"] == 3
+    changed = make(ONE + '<urn:x:Bob> <http://www.w3.org/2000/01/rdf-schema#label> "Bob" .\n')
+    make_index(changed)
+    assert (manifest(changed)["descriptions"], manifest(changed)["embedded"]) == (4, 1)
+    assert len(generations(changed)) == 2
+    assert changed.index.search("Bob")[0].iri == rdflib.URIRef("urn:x:Bob")
+
+
+def test_an_own_folder_of_another_graph_is_refused_and_kept(make: Make, make_index: Build) -> None:
+    make_index(make(ONE))
+    other = make(MORE)
+    before = generations(other)
+    with pytest.raises(IndexMismatchError, match="the graph changed") as refused:
+        other.index  # noqa: B018
+    assert "kgllm index" in refused.value.try_next
+    assert generations(other) == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (IndexSettings(model="bge-small"), "model was the default, now bge-small"),
+        (IndexSettings(languages=("de",)), "languages was"),
+        (IndexSettings(describe_with=(rdflib.URIRef("urn:x:name"),)), "describe_with was the default"),
+    ],
+)
+def test_an_own_folder_with_other_settings_is_refused(
+    make: Make, make_index: Build, settings: IndexSettings, message: str
+) -> None:
+    make_index(make())
+    with pytest.raises(IndexMismatchError, match=message):
+        make(settings=settings).index  # noqa: B018
+
+
+def test_other_graphs_and_settings_have_other_folders_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "a.nt").write_text(ONE)
+    (tmp_path / "b.nt").write_text(ONE)
+    a, b = resolve(tmp_path / "a.nt"), resolve(tmp_path / "b.nt")
+    folders = [
+        default_folder(tmp_path, a, (), IndexSettings()),
+        default_folder(tmp_path, b, (), IndexSettings()),
+        default_folder(tmp_path, a, (tmp_path / "b.nt",), IndexSettings()),
+        default_folder(tmp_path, a, (), IndexSettings(languages=("de",))),
+    ]
+    assert len(set(folders)) == 4
+    assert default_folder(tmp_path, a, (), IndexSettings()) == folders[0]
+    assert all(folder.is_relative_to(tmp_path) for folder in folders)
+
+
+def test_an_rdflib_graph_has_the_folder_of_its_triples(tmp_path: Path) -> None:
+    one, same, other = (rdflib.Graph().parse(data=text) for text in (ONE, ONE, MORE))
+    folder = default_folder(tmp_path, one, (), IndexSettings())
+    assert default_folder(tmp_path, same, (), IndexSettings()) == folder
+    assert default_folder(tmp_path, other, (), IndexSettings()) != folder
+
+
+@pytest.mark.parametrize("name", ["nodes.sqlite", "vectors.npy", "ontology.json", "embedder/model.onnx"])
+def test_a_damaged_file_is_named(make: Make, make_index: Build, name: str) -> None:
+    workspace = make()
+    make_index(workspace)
+    (file,) = workspace.folder.glob(f"gen-*/{name}")
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(DamagedIndexError, match=name) as refused:
+        make().index  # noqa: B018
+    assert "--rebuild" in refused.value.try_next
+
+
+def test_a_build_that_breaks_off_leaves_the_old_index(make: Make, make_index: Build, tmp_path: Path) -> None:
+    make_index(make(ONE))
+    before = (tmp_path / "index/CURRENT").read_text()
+    with pytest.raises(RdfSyntaxError):
+        make_index(make("this is no RDF\n"))
+    assert (tmp_path / "index/CURRENT").read_text() == before
+    assert len(generations(make(ONE))) == 1
+    assert len(make(ONE).index) == 3
+
+
+def test_the_store_is_readable_before_there_is_an_index(make: Make) -> None:
+    workspace = make()
+    assert len(workspace.store.select("SELECT * { ?s ?p ?o }").rows) == 1
+    assert not workspace.folder.exists()
+    assert rdflib.URIRef("urn:x:mother") in workspace.ontology.properties
+
+
+COLD = """
+import sys, kgllm
+graph, ontology = sys.argv[1:]
+with kgllm.open(graph, ontology=ontology) as kg:
+    print(*kg.ask("Who commanded Apollo 11?").results)
+print(*({"torch", "transformers", "sentence_transformers", "pandas", "sklearn"} & set(sys.modules)))
+"""
+
+
+def test_a_cold_start_imports_no_training_stack(demo: Assistant, shared_cache: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("KGLLM_", "OPENAI_"))}
+    environment |= {"KGLLM_CACHE_DIR": str(shared_cache), "XDG_CONFIG_HOME": str(shared_cache / "config")}
+    environment["PYTHONPATH"] = str(ROOT)
+    before = generations(demo.workspace)
+    files = [ROOT / "examples/spaceflight.ttl", ROOT / "ontologies/spaceflight-ontology.ttl"]
+    printed = subprocess.run(
+        [sys.executable, "-c", COLD, *map(str, files)],
+        env=environment,
+        cwd=shared_cache,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert printed.stdout == "https://example.org/spaceflight/Neil_Armstrong\n\n"
+    assert generations(demo.workspace) == before
