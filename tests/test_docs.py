@@ -117,7 +117,10 @@ def run(command: str, monkeypatch: pytest.MonkeyPatch) -> str:
     if command.startswith("kgllm ") and not re.search(r"[|<>]|&&|; ", re.sub(r"\"[^\"]*\"|'[^']*'", "", command)):
         result = CliRunner().invoke(app, shlex.split(command)[1:])
         assert result.exit_code in {0, 2, 3, 4}, result.output
+        monkeypatch.setenv("EXIT_CODE", str(result.exit_code))
         return result.output
+    if command == "echo $?":
+        return os.environ["EXIT_CODE"]
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
     return done.stdout + done.stderr
 
