@@ -1,0 +1,71 @@
+"""The embedded planner: readings of a question as queries over what the schema shows, in the form it asks for."""
+
+from __future__ import annotations
+
+import pytest
+
+from kgllm import Assistant, Query
+from kgllm.link import link
+from kgllm.plan_embedded import EmbeddedPlanner
+from kgllm.query import Variable
+from kgllm.similarity import Vocabulary
+from kgllm.terms import URIRef
+
+SPACE = "https://example.org/spaceflight/"
+SF = SPACE + "ontology#"
+
+
+@pytest.fixture(scope="module")
+def planner(demo: Assistant) -> EmbeddedPlanner:
+    return EmbeddedPlanner(Vocabulary(demo.index))
+
+
+def proposed(planner: EmbeddedPlanner, question: str) -> list[Query]:
+    planning = planner.start(link(question, vocabulary=planner.vocabulary))
+    plans = iter(lambda: planning.propose(None), None)
+    return [plan.query for plan in plans]
+
+
+@pytest.mark.parametrize(
+    ("question", "form"),
+    [
+        ("Who commanded Apollo 11?", "select"),
+        ("How many people walked on the Moon?", "count"),
+        ("Did Yuri Gagarin fly on Vostok 1?", "ask"),
+        ("What is a service module?", "describe"),
+    ],
+)
+def test_the_wording_decides_the_form(planner: EmbeddedPlanner, question: str, form: str) -> None:
+    assert proposed(planner, question)[0].form == form
+
+
+def test_a_superlative_orders_and_keeps_one(planner: EmbeddedPlanner) -> None:
+    query = proposed(planner, "Which is the heaviest launch vehicle?")[0]
+    assert (query.limit, [order.descending for order in query.order_by]) == (1, [True])
+
+
+def test_a_year_is_a_bound_on_a_date(planner: EmbeddedPlanner) -> None:
+    (comparison,) = proposed(planner, "Which missions were launched before 1962?")[0].where.comparisons
+    assert (comparison.operator, str(comparison.right)) == ("<", "1962-01-01")
+
+
+def test_every_plan_names_only_what_the_index_has(planner: EmbeddedPlanner) -> None:
+    index = planner.vocabulary.index
+    known = set(index.ontology.classes) | set(index.ontology.properties)
+    for query in proposed(planner, "Which country is the commander of Vostok 6 from?"):
+        nodes = {iri for iri in query.iris() if iri not in known and not iri.startswith("http://www.w3.org/")}
+        assert set(index.described(nodes)) == nodes
+
+
+def test_plans_come_best_first_and_each_once(planner: EmbeddedPlanner) -> None:
+    ranked = planner.plan(link("Who commanded Apollo 11?", vocabulary=planner.vocabulary))
+    assert [plan.score for plan in ranked] == sorted((plan.score for plan in ranked), reverse=True)
+    assert all(0 <= plan.confidence <= 1 for plan in ranked)
+    (pattern,) = ranked[0].query.where.patterns
+    assert (pattern.subject, pattern.predicate) == (URIRef(SPACE + "Apollo_11"), URIRef(SF + "commander"))
+    assert isinstance(pattern.object, Variable)
+
+
+def test_words_that_name_nothing_have_no_plan(planner: EmbeddedPlanner) -> None:
+    assert proposed(planner, "Why?") == []
+    assert planner.plan(link("", vocabulary=planner.vocabulary)) == []

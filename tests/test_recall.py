@@ -1,0 +1,115 @@
+"""Recall and answer: the rows of a query, the triples behind each, and nothing said beyond them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from kgllm import Assistant
+from kgllm.answer import Claim, render_claims, render_text
+from kgllm.query import Aggregate, Comparison, Group, Order, Query, TriplePattern, Variable
+from kgllm.recall import Recalled, recall
+from kgllm.terms import Literal, URIRef
+
+EX = "http://example.org/"
+XSD = "http://www.w3.org/2001/XMLSchema#"
+FILMS = f"""@prefix ex: <{EX}> . @prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
+ex:alien a ex:Film ; rdfs:label "Alien" ; ex:director ex:scott ; ex:year 1979 .
+ex:legend a ex:Film ; rdfs:label "Legend" ; ex:director ex:scott ; ex:year 1985 .
+ex:heat a ex:Film ; rdfs:label "Heat" ; ex:director ex:mann ; ex:year 1995 ; rdfs:comment "A heist." .
+ex:scott rdfs:label "Ridley Scott" . ex:mann rdfs:label "Michael\\u001b[31m Mann" .
+"""
+X, YEAR = Variable("x"), Variable("year")
+Recall = Callable[[Query], Recalled]
+
+
+def ex(name: str) -> URIRef:
+    return URIRef(EX + name)
+
+
+def integer(number: int) -> Literal:
+    return Literal(str(number), datatype=URIRef(XSD + "integer"))
+
+
+BY_SCOTT = TriplePattern(X, ex("director"), ex("scott"))
+IN_YEAR = TriplePattern(X, ex("year"), YEAR)
+
+
+@pytest.fixture(scope="module")
+def recalled(open_cached: Callable[..., Assistant]) -> Recall:
+    index = open_cached(FILMS).index
+    return lambda query: recall(query, question="?", links=[], index=index)
+
+
+def answered(recalled: Recalled) -> tuple[str, tuple[Claim, ...]]:
+    claims = render_claims(recalled.query, recalled)
+    return render_text(recalled.query, recalled, claims), claims
+
+
+def test_each_row_keeps_the_triples_it_rests_on(recalled: Recall) -> None:
+    found = recalled(Query("select", Group((BY_SCOTT, IN_YEAR)), (X,)))
+    assert [row[0] for row in found.rows.rows] == [ex("alien"), ex("legend")]
+    assert set(found.evidence[ex("alien")]) == {
+        (ex("alien"), ex("director"), ex("scott")),
+        (ex("alien"), ex("year"), integer(1979)),
+    }
+    assert len(found.memory) == 4
+
+
+def test_a_count_keeps_its_members_and_a_count_of_none_is_nothing(recalled: Recall) -> None:
+    count = (Aggregate("count", X),)
+    two = recalled(Query("count", Group((BY_SCOTT,)), count))
+    assert [str(row[0]) for row in two.rows.rows] == ["2"]
+    assert {s for s, _, _ in two.memory.triples()} == {ex("alien"), ex("legend")}
+    assert not two.is_empty
+    assert recalled(Query("count", Group((TriplePattern(X, ex("director"), ex("nobody")),)), count)).is_empty
+
+
+def test_an_extreme_keeps_the_value_that_made_it_one(recalled: Recall) -> None:
+    found = recalled(Query("select", Group((IN_YEAR,)), (X,), order_by=(Order(YEAR, descending=True),), limit=1))
+    assert [row[0] for row in found.rows.rows] == [ex("heat")]
+    assert found.memory.triples() == [(ex("heat"), ex("year"), integer(1995))]
+
+
+def test_what_a_filter_leaves_out_is_not_remembered(recalled: Recall) -> None:
+    early = Group((IN_YEAR,), comparisons=(Comparison(YEAR, "<", integer(1980)),))
+    assert {s for s, _, _ in recalled(Query("select", early, (X,))).memory.triples()} == {ex("alien")}
+
+
+@pytest.mark.parametrize(("director", "holds"), [("mann", True), ("scott", False)])
+def test_a_yes_has_its_triple_and_a_no_has_none(recalled: Recall, director: str, holds: bool) -> None:
+    found = recalled(Query("ask", Group((TriplePattern(ex("heat"), ex("director"), ex(director)),))))
+    text, claims = answered(found)
+    assert [str(row[0]) for row in found.rows.rows] == [str(holds).lower()]
+    assert len(claims) == len(found.memory) == int(holds)
+    assert text == ("Yes [1]." if holds else "No: the graph does not state it.")
+
+
+def test_a_description_is_the_graphs_own(recalled: Recall) -> None:
+    text, (claim,) = answered(recalled(Query("describe", nodes=(ex("heat"),))))
+    assert text.startswith("Heat: A heist.")
+    assert claim.verdict == "asserted"
+
+
+def test_nothing_found_is_empty_and_nothing_is_remembered(recalled: Recall) -> None:
+    for query in (
+        Query("select", Group((TriplePattern(X, ex("none"), X),)), (X,)),
+        Query("describe", nodes=(ex("no"),)),
+    ):
+        found = recalled(query)
+        assert found.is_empty
+        assert len(found.memory) == 0
+
+
+def test_roles_name_topics_and_answers(recalled: Recall) -> None:
+    roles = recalled(Query("select", Group((BY_SCOTT,)), (X,))).memory.roles
+    assert roles == {ex("scott"): "topic", ex("alien"): "answer", ex("legend"): "answer"}
+
+
+def test_the_text_cites_facts_and_cannot_steer_a_terminal(recalled: Recall) -> None:
+    pattern = TriplePattern(ex("heat"), ex("director"), X)
+    text, claims = answered(recalled(Query("select", Group((pattern,)), (X,))))
+    assert text.startswith("The director of Heat is Michael")
+    assert text.endswith("[1].")
+    assert "\x1b" not in text + claims[0].text
