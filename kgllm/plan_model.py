@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from typing import Any
 
 from kgllm.link import Links
 from kgllm.ontology import Ontology
 from kgllm.plan import Plan
 from kgllm.plan_embedded import EmbeddedPlanner
-from kgllm.prompting import as_data, prompt
+from kgllm.prompting import as_data, as_reply, prompt
 from kgllm.protocols import Hit, LanguageModel, Message, Usage
 from kgllm.query_schema import CLASSES, NODES, PROPERTIES, VALUES, Handles, PlanError, parse_plan, plan_schema
-from kgllm.terms import Literal, URIRef
+from kgllm.scoring import is_date
+from kgllm.terms import Literal, URIRef, local_name
 from kgllm.words import bounds
 
 __all__ = ["ModelPlanning", "candidates", "messages"]
@@ -21,6 +20,7 @@ __all__ = ["ModelPlanning", "candidates", "messages"]
 _ROUNDS = 3  # the first plan and two repairs
 _MAX_TOKENS = 700
 _NEAREST = 12
+_DATED = 8  # properties with dates that a question with a date or year is given, whatever its words
 _XSD = "http://www.w3.org/2001/XMLSchema#"
 
 
@@ -43,7 +43,7 @@ class ModelPlanning:
             self.rounds += 1
             (completion,) = self._model.complete([self._turns], schema=plan_schema(), max_tokens=_MAX_TOKENS)
             self.usage = self.usage + completion.usage
-            self._turns.append(Message("assistant", json.dumps(completion.value, ensure_ascii=False)))
+            self._turns.append(Message("assistant", as_reply(completion.value)))
             try:
                 query = parse_plan(completion.value, self._handles, self._ontology)
             except PlanError as error:
@@ -63,10 +63,13 @@ def candidates(links: Links, planner: EmbeddedPlanner) -> tuple[Handles, tuple[H
     named = [c.description for m in links.mentions for c in m.candidates if c.description is not None]
     nodes = [d.iri for d in named if d.kind == "node"] + [hit.iri for hit in nearest if hit.kind == "node"]
     steps = [p for item in ranked for step in item.sketch.steps() for p in (step.property, *step.members)]
-    by_fit = sorted(similarities, key=lambda iri: -similarities[iri].score)
+    by_fit = sorted(similarities, key=lambda iri: (-round(similarities[iri].score, 3), iri))
     stated = {p.iri for p in ontology.relations()}
-    properties = [p for p in [*steps, *by_fit] if p in stated]
-    properties += sorted(stated, key=lambda p: -ontology.properties[p].count)
+    by_count = sorted(stated, key=lambda p: (-ontology.properties[p].count, p))
+    asks_for_time = any(bound.is_year or bound.is_date for bound in bounds(links.question))
+    dated = [p for p in by_count if any(is_date(s.object) for s in ontology.properties[p].signatures)]
+    properties = [p for p in [*steps, *dated[: _DATED * asks_for_time], *by_fit] if p in stated]
+    properties += by_count
     classes = [d.iri for d in named if d.kind == "class"] + [iri for iri in by_fit if iri in ontology.classes]
     populated = [c for c in classes if ontology.populated(c)]
     populated += sorted(
@@ -84,11 +87,12 @@ def _values(links: Links) -> tuple[Literal, ...]:
     """The literals that the question names: values of the graph, numbers, years, and its own names as text."""
     found = [c.value.literal for m in links.mentions for c in m.candidates if c.value is not None]
     for bound in bounds(links.question):
-        found.append(Literal(bound.value, datatype=URIRef(_XSD + "decimal")))
+        found.append(Literal(bound.value, datatype=URIRef(_XSD + ("date" if bound.is_date else "decimal"))))
         if bound.is_year:
             found += [Literal(bound.value), Literal(f"{bound.value}-01-01", datatype=URIRef(_XSD + "date"))]
-    numbers = [t.text for t in links.tokens if t.text.isdigit()]
-    found += [Literal(number, datatype=URIRef(_XSD + "integer")) for number in numbers]
+    numbers = [t.text for t in links.tokens if t.text.isascii() and t.text.isdigit()]
+    compared = {str(literal) for literal in found}
+    found += [Literal(n, datatype=URIRef(_XSD + "integer")) for n in numbers if n not in compared]
     found += [Literal(mention.text) for mention in links.mentions]
     return tuple(dict.fromkeys(found))[:VALUES]
 
@@ -97,7 +101,7 @@ def messages(question: str, handles: Handles, planner: EmbeddedPlanner) -> list[
     """The prompt: rules, then the graph's candidates, then the question; byte for byte the same for the same input."""
     index, ontology = planner.vocabulary.index, planner.ontology
     described = index.described(handles.nodes)
-    entries: dict[str, Any] = {}
+    entries: dict[str, str] = {}
     for number, iri in enumerate(handles.properties):
         entries[f"p{number}"] = f"{ontology.label(iri)} ({_signature(iri, ontology)})"
     for number, iri in enumerate(handles.classes):
@@ -106,10 +110,10 @@ def messages(question: str, handles: Handles, planner: EmbeddedPlanner) -> list[
         kinds = ", ".join(ontology.label(c) for c in described[iri].types[:2]) if iri in described else ""
         entries[f"n{number}"] = index.label(iri) + (f" ({kinds})" if kinds else "")
     for number, literal in enumerate(handles.values):
-        entries[f"v{number}"] = str(literal)
+        entries[f"v{number}"] = str(literal) + (f" ({local_name(literal.datatype)})" if literal.datatype else "")
     return [
         Message("system", prompt("plan")),
-        Message("user", f"Candidates:\n{as_data(entries)}\n\nQuestion:\n{as_data({'question': question})}"),
+        Message("user", f"Candidates:\n{as_data(entries)}\n\nQuestion:\n{as_data({'question': question}, cap=None)}"),
     ]
 
 

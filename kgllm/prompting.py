@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -10,10 +11,11 @@ from typing import Any
 
 from kgllm.terms import clean
 
-__all__ = ["as_data", "prompt"]
+__all__ = ["as_data", "as_reply", "prompt"]
 
 _CAP = 300  # characters of a text from the graph
-_BROKEN = {character: f"\\u{ord(character):04x}" for character in "<>&|[]`"}
+_BROKEN = str.maketrans({character: f"\\u{ord(character):04x}" for character in "<>&|[]`"})
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 @cache
@@ -22,21 +24,18 @@ def prompt(name: str) -> str:
     return (files("kgllm") / "prompts" / f"{name}.md").read_text(encoding="utf-8")
 
 
-def as_data(handles: Mapping[str, Any]) -> str:
-    """A mapping as JSON, an entry a line, with everything broken that a tokenizer or a template could take for control.
+def as_data(texts: Mapping[str, str], *, cap: int | None = _CAP) -> str:
+    """Texts by handle as JSON, an entry a line, with all broken that a tokenizer or a template could take for control.
 
-    Texts are cut at 300 characters and cleaned of control, bidi and invisible characters.
+    Each text is cut at ``cap`` characters and cleaned of control, bidi and invisible characters.
     """
     lines = [
-        f"{json.dumps(handle)}: {_broken(json.dumps(_cleaned(value), ensure_ascii=False))}"
-        for handle, value in handles.items()
+        f"{json.dumps(handle)}: {json.dumps(clean(text, cap=cap), ensure_ascii=False).translate(_BROKEN)}"
+        for handle, text in texts.items()
     ]
     return "{" + ",\n ".join(lines) + "}"
 
 
-def _cleaned(value: Any) -> Any:
-    return clean(value, cap=_CAP) if isinstance(value, str) else value
-
-
-def _broken(text: str) -> str:
-    return "".join(_BROKEN.get(character, character) for character in text)
+def as_reply(value: Any) -> str:
+    """A model's own JSON as its turn in the conversation, its strings broken like data."""
+    return _STRING.sub(lambda string: string.group().translate(_BROKEN), json.dumps(value))

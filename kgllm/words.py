@@ -1,4 +1,4 @@
-"""The words of a question: tokens with their places, function words, stems, numbers and dates, and the form it asks for.
+"""The words of a question: tokens with their places, function words, stems, numbers, and the form it asks for.
 
 English is read in full, German as far as its question words, function words and articles go.
 """
@@ -104,21 +104,25 @@ KINDS = {
 """Words for the kind of answer that a question word asks for."""
 
 _YES_NO = re.compile(
-    r"(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|ist|sind|war|waren|hat|haben|wurde)\b(?! (?:you|i)\b)",
+    r"(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|ist|sind|war|waren|hat|haben|wurde)\b"
+    r"(?! (?:you|i)\b)",
     re.I,
 )
 _HOW_MANY = re.compile(
     r"\b(?:how many|how much|(?:^|the |total )number of|count of|count the|count all|wie ?viele?|anzahl)\b", re.I
 )
 _DEFINE = re.compile(
-    r"(?:(?:what|who)(?:\s+(?:is|are|was|were)|['’]s)|define|describe|explain|tell me about|(?:was|wer)\s+(?:ist|sind|war))"
+    r"(?:(?:what|who)(?:\s+(?:is|are|was|were)|['’]s)|define|describe|explain|tell me about"
+    r"|(?:was|wer)\s+(?:ist|sind|war|waren))"
     r"\s+(?:(?:meant by|the meaning of)\s+)?(?:an?\s+|the\s+|eine?\s+|der\s+|die\s+|das\s+)?(?P<rest>.+?)\s*[?.!]*\s*$",
     re.I,
 )
 _WHO = re.compile(r"\b(?:who|whom|whose|wer|wen|wem)\b", re.I)
 _WHEN = re.compile(r"\b(?:when|what year|which year|what date|which date|what time|wann|release dates?|years)\b", re.I)
 _WHERE = re.compile(r"\b(?:where|wo|wohin|woher)\b", re.I)
-_WHICH = re.compile(r"\b(?:which|what|welche[rsnm]?|was)\b", re.I)
+_WAS = r"was\s+(?:ist|sind|war|waren|wird|wurden?|hat|haben|hatten?|kann|kostet|bedeutet|macht|für)\b"
+_WHICH = re.compile(rf"\b(?:which|what|welche[rsnm]?|{_WAS})\b", re.I)
+"""The German "was" is told from the English one by the verb behind it."""
 
 
 def asks_for(question: str) -> Form:
@@ -151,7 +155,7 @@ def looks_like_description(question: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A condition on a number or a year: operator, its value as written, and where it stands in the question."""
+    """A condition on a number, a year or a date: operator, value as written, and where it stands in the question."""
 
     operator: OneOfStrings["=", "<", "<=", ">", ">="]
     value: str
@@ -159,8 +163,13 @@ class Bound:
     end: int
     is_year: bool
 
+    @property
+    def is_date(self) -> bool:
+        """Whether the value is a whole date, as ISO 8601 writes it."""
+        return "-" in self.value
 
-_NUMBER = r"(?P<value>\d[\d,]*(?:\.\d+)?|\d{4}-\d{2}-\d{2})"
+
+_NUMBER = r"(?P<value>[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9][0-9,]*(?:\.[0-9]+)?)"
 _BOUNDS: tuple[tuple[str, str], ...] = (
     (">=", r"(?:at least|no less than|not less than|minimum of|mindestens)"),
     ("<=", r"(?:at most|no more than|not more than|up to|maximum of|höchstens)"),
@@ -186,7 +195,7 @@ def bounds(question: str) -> list[Bound]:
             value = match["value"].replace(",", "")
             if any(b.start <= match.start("value") < b.end for b in found):
                 continue
-            is_year = bool(re.fullmatch(r"1[0-9]{3}|20[0-9]{2}", value))
+            is_year = bool(re.fullmatch(r"1[0-9]{3}|20[0-9]{2}", match["value"]))
             if operator == "=" and not is_year:
                 continue
             found.append(Bound(operator, value, match.start(), match.end(), is_year))  # type: ignore[arg-type]
@@ -278,7 +287,7 @@ def fixed_phrases() -> list[str]:
 
 
 def superlative(question: str, *, comparative: bool = False) -> Superlative | None:
-    """The extreme that a question asks for, or with ``comparative`` the greater of two; ``None`` if it asks for none."""
+    """The extreme that a question asks for, with ``comparative`` the greater of two; ``None`` if it asks for none."""
     table = {word: _EXTREMES[of] for word, of in _COMPARATIVES.items()} if comparative else _EXTREMES
     for word in sorted(table, key=len, reverse=True):
         if match := re.search(rf"\b{word}[rsn]?\b", question, re.I):
