@@ -13,7 +13,7 @@ from kgllm.memory import WorkingMemoryGraph
 from kgllm.ontology import DESCRIPTION_PROPERTIES, RDF_TYPE
 from kgllm.plan import Plan
 from kgllm.protocols import Hit, Rows, Usage
-from kgllm.query import Query, TriplePattern, Variable
+from kgllm.query import Aggregate, Query, TriplePattern, Variable
 from kgllm.recall import Recalled
 from kgllm.terms import Literal, Namespaces, Node, Term, Triple, URIRef, clean, local_name, n3, readable
 from kgllm.validate import Violation
@@ -22,6 +22,7 @@ __all__ = ["Answer", "Claim", "Verdict", "abstain", "compose", "render_claims", 
 
 Verdict: TypeAlias = OneOfStrings["asserted", "entailed", "contradicted", "unsupported"]
 _SHOWN = 20
+_MEMBERS = 12  # of what was counted, as many as a sentence bears
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +149,7 @@ def compose(plan: Plan, recalled: Recalled, violations: Sequence[Violation], ind
 def abstain(links: Links, tried: Plan | None, nearest: Sequence[Hit], index: Index, observed: str | None) -> Answer:
     """The answer that says that the graph does not say, what was looked for, and what comes nearest."""
     named = ", ".join(f"“{clean(m.text)}”" for m in links.mentions if m.candidates[0].kind == "node")
-    if tried is None:
+    if tried is None and observed is None:
         reason = (
             f"it has nothing like what is asked about {named}"
             if named
@@ -224,7 +225,7 @@ def render_claims(query: Query, recalled: Recalled) -> tuple[Claim, ...]:
         if not evidence:  # a no, and rows beyond those that are traced: listed as results, claimed by no sentence
             continue
         if query.form == "count":
-            text = f"The graph has {answer}."
+            text = _count_sentence(query, answer, evidence, labels)
         else:
             told = [t for t in evidence if t[1] != RDF_TYPE] or list(evidence)
             if query.form == "describe":
@@ -232,6 +233,22 @@ def render_claims(query: Query, recalled: Recalled) -> tuple[Claim, ...]:
             text = " ".join(sentence(triple, labels) for triple in told[:6])
         claims.append(Claim(text, verdict_of(evidence, recalled.memory), evidence))
     return tuple(claims)
+
+
+def _count_sentence(query: Query, count: Term, evidence: Sequence[Triple], labels: Mapping[Node, str]) -> str:
+    """The number with the first of the members that it counts."""
+    counted = [part.variable for part in query.select if isinstance(part, Aggregate)]
+    members: dict[Node, None] = {}
+    for pattern in query.where.triple_patterns():
+        for triple in evidence:
+            if pattern.predicate == triple[1] or isinstance(pattern.predicate, Variable):
+                ends = [e for v, e in ((pattern.subject, triple[0]), (pattern.object, triple[2])) if v in counted]
+                members.update(dict.fromkeys(ends))
+        if members:
+            break
+    named = [name_of(member, labels) for member in list(members)[:_MEMBERS]]
+    more = ", …" if len(members) > len(named) else ""
+    return f"The graph has {count}: {', '.join(named)}{more}." if named else f"The graph has {count}."
 
 
 def _described(triples: Sequence[Triple]) -> list[Triple]:

@@ -1,4 +1,4 @@
-"""Answer with a language model: it picks facts by handle and words them; what its facts do not bear out is not shown."""
+"""Answer with a language model: it picks facts by handle and words them; what they do not bear out is not shown."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from functools import cache
 from typing import Any
 
 from kgllm.answer import Answer, Claim, compose, name_of, sentence, verdict_of
+from kgllm.borne_out import LONGEST, is_borne_out
 from kgllm.index import Index
 from kgllm.plan import Plan
 from kgllm.prompting import as_data, prompt
 from kgllm.protocols import LanguageModel, Message
 from kgllm.recall import Recalled
-from kgllm.terms import Node, Triple, clean
+from kgllm.terms import Literal, Node, Triple
 from kgllm.validate import Violation
 
 __all__ = ["answer_schema", "is_borne_out", "word"]
 
 _FACTS = 48
 _CLAIMS = 6
-_LONGEST = 240  # characters of a sentence
 _MAX_TOKENS = 900
 
 
@@ -37,7 +37,7 @@ def answer_schema() -> Mapping[str, Any]:
                 "minItems": 1,
                 "maxItems": 4,
             },
-            "text": {"type": "string", "minLength": 1, "maxLength": _LONGEST},
+            "text": {"type": "string", "minLength": 1, "maxLength": LONGEST},
         },
         "required": ["facts", "text"],
         "additionalProperties": False,
@@ -61,9 +61,10 @@ def word(plan: Plan, recalled: Recalled, violations: Sequence[Violation], index:
         return composed
     labels = recalled.memory.labels
     entries = {f"f{number}": sentence(triple, labels) for number, triple in enumerate(facts)}
+    asked = {"question": composed.question}
     turns = [
         Message("system", prompt("answer")),
-        Message("user", f"Facts:\n{as_data(entries)}\n\nQuestion:\n{as_data({'question': composed.question})}"),
+        Message("user", f"Facts:\n{as_data(entries)}\n\nQuestion:\n{as_data(asked, cap=None)}"),
     ]
     (completion,) = model.complete([turns], schema=answer_schema(), max_tokens=_MAX_TOKENS)
     claims = _claims(completion.value, facts, labels, recalled)
@@ -73,9 +74,24 @@ def word(plan: Plan, recalled: Recalled, violations: Sequence[Violation], index:
     said = " ".join(c.text + " " + "".join(f"[{numbers[t]}]" for t in c.evidence) for c in claims)
     return replace(
         composed,
-        text=f"{composed.text} {said}" if plan.query.form in {"ask", "count"} else said,
+        text=said if _says_all(said, claims, composed) else f"{composed.text} {said}",
         claims=_in_order(claims, composed.claims),
         usage=completion.usage,
+    )
+
+
+def _says_all(said: str, claims: Sequence[Claim], composed: Answer) -> bool:
+    """Whether the model's sentences give each result: a node by its name, a literal by a fact that has it."""
+    rows = composed.rows
+    if composed.query is None or composed.query.form in {"ask", "count"} or len(rows.vars) > 1 or not rows.complete:
+        return False
+    values = {triple[2] for claim in claims for triple in claim.evidence}
+    labels = composed.memory.labels
+    return all(
+        result in values
+        if isinstance(result, Literal)
+        else re.search(rf"(?<!\w){re.escape(name_of(result, labels))}(?!\w)", said, re.IGNORECASE)
+        for result in composed.results
     )
 
 
@@ -88,7 +104,7 @@ def _claims(value: Any, facts: Sequence[Triple], labels: Mapping[Node, str], rec
     """The claims of a reply, each sentence checked against its facts; empty if the reply is not what was asked for."""
     claims = []
     items = value.get("claims") if isinstance(value, dict) else None
-    for item in items if isinstance(items, list) else []:
+    for item in items[:_CLAIMS] if isinstance(items, list) else []:
         handles = item.get("facts") if isinstance(item, dict) else None
         if (
             not isinstance(handles, list)
@@ -105,32 +121,4 @@ def _claims(value: Any, facts: Sequence[Triple], labels: Mapping[Node, str], rec
 
 
 def _is_handle(handle: object, count: int) -> bool:
-    return isinstance(handle, str) and re.fullmatch(r"f\d{1,3}", handle) is not None and int(handle[1:]) < count
-
-
-_MARKUP = re.compile(r"https?:|www\.|[<>\[\]{}*_`|\\#]")
-_NAME_OR_NUMBER = re.compile(r"\b(?:\d[\d.,:/-]*\d|\d|[A-Z][\w'’-]*)", re.UNICODE)
-_WORD = re.compile(r"\w+", re.UNICODE)
-
-
-def is_borne_out(text: str, evidence: Sequence[Triple], labels: Mapping[Node, str]) -> bool:
-    """Whether every name, number and date of a sentence stands in its evidence, and it carries no link or markup.
-
-    >>> from kgllm.terms import Literal, URIRef
-    >>> fact = (URIRef("e:apollo_11"), URIRef("e:launch_date"), Literal("1969-07-16"))
-    >>> is_borne_out("It was launched on 1969-07-16.", [fact], {}), is_borne_out("Launched in 1970.", [fact], {})
-    (True, False)
-    """
-    if _MARKUP.search(text) or clean(text, cap=None) != text or len(text) > _LONGEST:
-        return False
-    known = " ".join(name_of(term, labels) for triple in evidence for term in triple)
-    words = {word.casefold() for word in _WORD.findall(known)}
-    if not words & {word.casefold() for word in _WORD.findall(text)}:
-        return False
-    opening = _WORD.search(text)
-    for match in _NAME_OR_NUMBER.finditer(text):
-        parts = [part.casefold() for part in _WORD.findall(match.group())]
-        is_opening = opening is not None and match.start() == opening.start() and not match.group()[0].isdigit()
-        if not is_opening and not set(parts) <= words:
-            return False
-    return True
+    return isinstance(handle, str) and re.fullmatch(r"f[0-9]{1,3}", handle) is not None and int(handle[1:]) < count

@@ -20,6 +20,7 @@ from kgllm.protocols import Hit, LanguageModel, Rows
 from kgllm.recall import Recalled, recall
 from kgllm.similarity import Vocabulary
 from kgllm.validate import validate_memory, validate_query
+from kgllm.words import is_negated
 from kgllm.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Assistant:
         return self.index.search(text, k=k)
 
     def show(self, node: str, *, hops: int = 1) -> NodeView | None:
-        """One node by IRI, CURIE or label: its description and its facts in both directions; ``None`` if there is none."""
+        """One node by IRI, CURIE or label: its description and facts in both directions; ``None`` without it."""
         from kgllm.lookup import show
 
         return show(self.workspace, node, hops=hops)
@@ -159,6 +160,8 @@ class Assistant:
             return self._answer(plan, recalled, clock)
         with clock.stage("answer"):
             nearest = self.index.search(links.question, k=_NEAREST)
+            if tried is None and self.model is None and is_negated(links.question):
+                observed = "what is not in it is not known to be false, and the embedded planner does not read a denial"
             return abstain(links, tried, nearest, self.index, observed)
 
     def _answer(self, plan: Plan, recalled: Recalled, clock: _Clock) -> Answer:

@@ -12,6 +12,7 @@ from kgllm.ontology import (
     NAME_PROPERTIES,
     Ontology,
     is_vocabulary,
+    whole,
 )
 from kgllm.protocols import GraphStore, Kind
 from kgllm.terms import Literal, URIRef, local_name, readable
@@ -86,6 +87,8 @@ def describe_graph(
     for cls in ontology.classes.values():
         terms.append(_describe_term(cls.iri, "class", cls.label, cls.names, cls.description, drafts))
     for prop in ontology.properties.values():
+        if prop.iri in ontology.classes:  # punned: it is described once, as a class
+            continue
         terms.append(_describe_term(prop.iri, "property", prop.label, prop.names, prop.description, drafts))
     schema = set(ontology.classes) | set(ontology.properties)
     nodes = sorted(iri for iri in drafts if iri not in schema and not is_vocabulary(iri))
@@ -103,7 +106,7 @@ def values_of(store: GraphStore, ontology: Ontology, *, timeout_s: float = 600) 
             f"SELECT ?o (COUNT(*) AS ?n) WHERE {{ ?s <{prop.iri}> ?o . FILTER(isLiteral(?o)) "
             f"FILTER(STRLEN(STR(?o)) <= {_VALUE_CAP}) }} GROUP BY ?o LIMIT {_VALUES_PER_PROPERTY}"
         )
-        for o, n in store.select(query, timeout_s=timeout_s).rows:
+        for o, n in whole(store, query, timeout_s):
             if isinstance(o, Literal) and str(o).strip() and _is_string(o.datatype):
                 values.append(Value(prop.iri, o, int(str(n))))
     return values
@@ -136,13 +139,13 @@ def _read_popularity(store: GraphStore, drafts: dict[URIRef, _Draft], timeout_s:
         "SELECT ?x (COUNT(*) AS ?n) WHERE { ?x ?p ?o . FILTER(isIRI(?x)) } GROUP BY ?x",
         "SELECT ?x (COUNT(*) AS ?n) WHERE { ?s ?p ?x . FILTER(isIRI(?x)) } GROUP BY ?x",
     ):
-        for x, n in store.select(query, timeout_s=timeout_s).rows:
+        for x, n in whole(store, query, timeout_s):
             if isinstance(x, URIRef):
                 drafts[x].popularity += int(str(n))
 
 
 def _read_types(store: GraphStore, drafts: dict[URIRef, _Draft], timeout_s: float) -> None:
-    for s, c in store.select("SELECT ?s ?c WHERE { ?s a ?c . FILTER(isIRI(?s)) }", timeout_s=timeout_s).rows:
+    for s, c in whole(store, "SELECT ?s ?c WHERE { ?s a ?c . FILTER(isIRI(?s)) }", timeout_s):
         if isinstance(s, URIRef) and isinstance(c, URIRef) and not is_vocabulary(c):
             drafts[s].types.append(c)
 
@@ -160,7 +163,7 @@ def _read_texts(
     places = {language: place for place, language in enumerate(languages)}
     for iri, rank in ranks.items():
         query = f"SELECT ?s ?o WHERE {{ ?s <{iri}> ?o . FILTER(isLiteral(?o)) FILTER(isIRI(?s)) }}"
-        for s, o in store.select(query, timeout_s=timeout_s).rows:
+        for s, o in whole(store, query, timeout_s):
             if not isinstance(s, URIRef) or not isinstance(o, Literal) or (only is not None and s not in only):
                 continue
             text = " ".join(str(o).split())
@@ -212,7 +215,7 @@ def _strongest_facts(
     for start in range(0, len(nodes), 500):
         chunk = " ".join(f"<{iri}>" for iri in nodes[start : start + 500])
         query = f"SELECT ?s ?p ?o WHERE {{ VALUES ?s {{ {chunk} }} ?s ?p ?o }}"
-        for s, p, o in store.select(query, timeout_s=timeout_s).rows:
+        for s, p, o in whole(store, query, timeout_s):
             if not isinstance(s, URIRef) or not isinstance(p, URIRef) or is_vocabulary(p) or o is None:
                 continue
             if isinstance(o, URIRef):

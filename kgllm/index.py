@@ -26,7 +26,6 @@ import numpy as np
 
 import kgllm
 from kgllm.descriptions import Description, Value, describe_graph, values_of
-from kgllm.errors import EmbedderError
 from kgllm.generations import save_array
 from kgllm.names import NameIndex, NameMatch, NameRow
 from kgllm.ontology import Ontology, read_ontology
@@ -252,19 +251,6 @@ def fill_generation(
             "rest": round(before_embedding - started, 3),
         },
     }
-
-
-def export_embedder(embedder: Embedder, folder: Path) -> bool:
-    """Leave the embedder's ONNX export in a folder; False if its kind of model has none."""
-    export = getattr(embedder, "export", None)
-    if export is None:
-        return False
-    folder.mkdir()
-    try:
-        export(folder)
-    except EmbedderError:
-        return False
-    return True
 
 
 def _digest(text: str) -> str:

@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
+from kgllm.errors import IncompleteDataError
 from kgllm.protocols import GraphStore
-from kgllm.terms import Literal, Term, Triple, URIRef, local_name, readable
+from kgllm.terms import Literal, Term, Triple, URIRef, local_name, n3, parse_term, readable
 
 __all__ = ["Class", "Ontology", "Property", "Signature", "is_vocabulary", "read_ontology"]
 
@@ -131,9 +132,15 @@ class Property:
 class Ontology:
     """Classes and properties by IRI, with the closures that linking, planning and checking need."""
 
-    def __init__(self, classes: Mapping[URIRef, Class], properties: Mapping[URIRef, Property]) -> None:
+    def __init__(
+        self,
+        classes: Mapping[URIRef, Class],
+        properties: Mapping[URIRef, Property],
+        statements: Mapping[URIRef, Sequence[tuple[URIRef, Term]]] | None = None,
+    ) -> None:
         self.classes = dict(classes)
         self.properties = dict(properties)
+        self.statements = dict(statements or {})
         self.superclasses = cache(self._superclasses)
         self._children: dict[URIRef, list[URIRef]] = defaultdict(list)
         for cls in self.classes.values():
@@ -190,19 +197,8 @@ class Ontology:
         return (p for p in self.properties.values() if p.signatures and not p.is_text and not is_vocabulary(p.iri))
 
     def triples(self, iri: URIRef) -> list[Triple]:
-        """What the ontology says of one of its own terms, as triples, for the terms whose ontology is a file apart."""
-        term = self.classes.get(iri) or self.properties.get(iri)
-        if term is None:
-            return []
-        above = RDFS_SUBCLASS if isinstance(term, Class) else URIRef(_RDFS + "subPropertyOf")
-        said: list[Triple] = [(iri, RDFS_LABEL, Literal(term.label))]
-        if term.description:
-            said.append((iri, RDFS_COMMENT, Literal(term.description)))
-        said += [(iri, above, parent) for parent in term.parents]
-        if isinstance(term, Property):
-            said += [(iri, URIRef(_RDFS + "domain"), c) for axiom in term.domains if len(axiom) == 1 for c in axiom]
-            said += [(iri, URIRef(_RDFS + "range"), c) for axiom in term.ranges if len(axiom) == 1 for c in axiom]
-        return said
+        """What the ontology states of one of its own terms, for terms whose ontology is a file apart from the data."""
+        return [(iri, prop, value) for prop, value in self.statements.get(iri, ())]
 
     def to_json(self) -> str:
         """The ontology as JSON text."""
@@ -213,6 +209,9 @@ class Ontology:
                     asdict(prop) | {"characteristics": sorted(prop.characteristics)}
                     for prop in self.properties.values()
                 ],
+                "statements": {
+                    iri: [[n3(prop), n3(value)] for prop, value in stated] for iri, stated in self.statements.items()
+                },
             },
             ensure_ascii=False,
         )
@@ -223,7 +222,11 @@ class Ontology:
         data = json.loads(text)
         classes = [_class_from(item) for item in data["classes"]]
         properties = [_property_from(item) for item in data["properties"]]
-        return cls({c.iri: c for c in classes}, {p.iri: p for p in properties})
+        statements = {
+            URIRef(iri): [(URIRef(prop[1:-1]), parse_term(value)) for prop, value in stated]
+            for iri, stated in data["statements"].items()
+        }
+        return cls({c.iri: c for c in classes}, {p.iri: p for p in properties}, statements)
 
 
 def _closure(start: URIRef, step: Any) -> frozenset[URIRef]:
@@ -325,6 +328,10 @@ class _Axioms:
     unions: dict[str, list[URIRef]]
     disjoint: dict[URIRef, set[URIRef]]
 
+    def stated(self, iri: URIRef) -> list[tuple[URIRef, Term]]:
+        """The axioms about a term that are triples between IRIs."""
+        return [(URIRef(axiom), end) for axiom in _AXIOMS if axiom in self.pairs for end in self.of(axiom, iri)]
+
     def of(self, axiom: str, iri: URIRef) -> list[URIRef]:
         return [o for o in self.pairs[axiom].get(iri, ()) if isinstance(o, URIRef)]
 
@@ -342,6 +349,18 @@ class _Axioms:
         return tuple(dict.fromkeys(found))
 
 
+def whole(store: GraphStore, sparql: str, timeout_s: float) -> list[tuple[Term | None, ...]]:
+    """All rows of a SELECT. Raises ``IncompleteDataError`` where the store cut them: a part would deny the rest."""
+    found = store.select(sparql, timeout_s=timeout_s)
+    if not found.complete:
+        raise IncompleteDataError(
+            f"{store.source} cut a result at {len(found.rows):,} rows",
+            why="an index of part of the graph gives wrong answers of nothing found",
+            try_next="raise the endpoint's row and time limits, or load a dump of it as a file",
+        )
+    return found.rows
+
+
 def read_ontology(
     stores: Sequence[GraphStore], *, languages: Sequence[str] = ("en", ""), timeout_s: float = 120
 ) -> Ontology:
@@ -351,11 +370,9 @@ def read_ontology(
     """
     axioms = _read_axioms(stores, timeout_s)
     data = stores[0]
-    instances = {
-        c: int(str(n)) for c, n in data.select(_COUNT_CLASSES, timeout_s=timeout_s).rows if isinstance(c, URIRef)
-    }
+    instances = {c: int(str(n)) for c, n in whole(data, _COUNT_CLASSES, timeout_s) if isinstance(c, URIRef)}
     signatures: dict[URIRef, list[Signature]] = defaultdict(list)
-    for p, subject, kind, literal, n in data.select(_COUNT_SIGNATURES, timeout_s=timeout_s).rows:
+    for p, subject, kind, literal, n in whole(data, _COUNT_SIGNATURES, timeout_s):
         if isinstance(p, URIRef):
             signatures[p].append(
                 Signature(
@@ -372,6 +389,7 @@ def read_ontology(
     return Ontology(
         {iri: _make_class(iri, axioms, texts, instances.get(iri, 0)) for iri in sorted(axioms.classes)},
         {iri: _make_property(iri, axioms, texts, signatures.get(iri, [])) for iri in sorted(axioms.properties)},
+        {iri: texts.stated.get(iri, []) + axioms.stated(iri) for iri in sorted(axioms.classes | axioms.properties)},
     )
 
 
@@ -381,18 +399,18 @@ def _read_axioms(stores: Sequence[GraphStore], timeout_s: float) -> _Axioms:
     )
     for number, store in enumerate(stores):
         members: dict[str, list[URIRef]] = defaultdict(list)
-        for u, m in store.select(_SELECT_UNIONS, timeout_s=timeout_s).rows:
+        for u, m in whole(store, _SELECT_UNIONS, timeout_s):
             axioms.unions[f"{number}:{u}"].append(URIRef(str(m)))
-        for d, m in store.select(_SELECT_DISJOINT, timeout_s=timeout_s).rows:
+        for d, m in whole(store, _SELECT_DISJOINT, timeout_s):
             members[str(d)].append(URIRef(str(m)))
         for group in members.values():
             for cls in group:
                 axioms.disjoint[cls] |= set(group) - {cls}
-        for s, p, o in store.select(_SELECT_AXIOMS, timeout_s=timeout_s).rows:
+        for s, p, o in whole(store, _SELECT_AXIOMS, timeout_s):
             end: Term | None = o if isinstance(o, URIRef) else Literal(f"{number}:{o}")
             if isinstance(s, URIRef) and end is not None and end not in axioms.pairs[str(p)][s]:
                 axioms.pairs[str(p)][s].append(end)
-        for s, kind in store.select(_SELECT_TERMS, timeout_s=timeout_s).rows:
+        for s, kind in whole(store, _SELECT_TERMS, timeout_s):
             if not isinstance(s, URIRef):
                 continue
             if str(kind) in _CLASS_TYPES:
@@ -465,6 +483,7 @@ class _Texts:
 
     names: dict[URIRef, list[str]]
     descriptions: dict[URIRef, str]
+    stated: dict[URIRef, list[tuple[URIRef, Term]]]
 
     def of(self, iri: URIRef) -> tuple[str, tuple[str, ...], str]:
         names = self.names.get(iri) or [readable(local_name(iri))]
@@ -477,14 +496,16 @@ def _read_texts(
     order = [*NAME_PROPERTIES, *ALIAS_PROPERTIES, *DESCRIPTION_PROPERTIES]
     rank = {language: place for place, language in enumerate(languages)}
     found: dict[URIRef, list[tuple[bool, int, int, str]]] = defaultdict(list)
+    stated: dict[URIRef, list[tuple[URIRef, Term]]] = defaultdict(list)
     wanted = sorted(terms)
     for store in stores:
         for start in range(0, len(wanted), 200):
             chunk = " ".join(f"<{iri}>" for iri in wanted[start : start + 200])
             query = _SELECT_TEXTS.format(texts=" ".join(f"<{p}>" for p in order), terms=chunk)
-            for s, p, o in store.select(query, timeout_s=timeout_s).rows:
+            for s, p, o in whole(store, query, timeout_s):
                 if isinstance(s, URIRef) and isinstance(o, Literal) and str(o).strip():
                     place = order.index(URIRef(str(p)))
+                    stated[s].append((order[place], o))
                     is_description = p in DESCRIPTION_PROPERTIES
                     is_alias = p in ALIAS_PROPERTIES
                     language = (o.language or "").split("-")[0]
@@ -496,4 +517,4 @@ def _read_texts(
         texts.sort()
         names[iri] = [text for is_description, _, _, text in texts if not is_description]
         descriptions[iri] = next((text for is_description, _, _, text in texts if is_description), "")
-    return _Texts(names, descriptions)
+    return _Texts(names, descriptions, stated)

@@ -109,6 +109,7 @@ def make_workspace(
         shapes_files=shapes_files,
         settings=index_settings,
         is_own_folder=settings.index is not None,
+        embedders=settings.cache_dir / "embedders",
         timeout_s=settings.timeout_s,
         **({} if progress is None else {"progress": progress}),
     )

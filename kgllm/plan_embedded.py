@@ -22,7 +22,16 @@ from kgllm.scoring import Scored, Scorer, is_date, is_number
 from kgllm.similarity import Vocabulary
 from kgllm.sketch import Anchor, Branch, Condition, Extreme, Sketch
 from kgllm.terms import Literal, URIRef, n3
-from kgllm.words import Bound, bounds, definition_of, looks_like_description, most_or_fewest, superlative
+from kgllm.words import (
+    KINDS,
+    Bound,
+    bounds,
+    definition_of,
+    is_negated,
+    looks_like_description,
+    most_or_fewest,
+    superlative,
+)
 
 __all__ = ["EmbeddedPlanner", "EmbeddedPlanning"]
 
@@ -38,7 +47,10 @@ _LEAST = 0.4  # confidence below which a reading is not run
 _NAMED = 0.6  # score from which a mention names something
 _CLEAR = 0.6  # confidence from which the words name relations, so that they describe nothing else
 _VAGUE = 0.5  # confidence below which a reading that names no node comes after what the words describe
+_LEAST_YES = 0.55  # the same for a yes or no, which is an answer however little it has to do with the question
+_LONGEST_READ, _LONG_TEXT = 80, 25  # tokens beyond which a question, and a text that asks nothing, is not read
 _NEAR = 0.4  # cosine from which a description is taken to be meant
+_SAID = 0.95  # similarity of a word that is a term's own name, and not merely like it
 _NAME_ASKED = re.compile(r"\b(?:names?|titles?) (?:of|for)\b|\bnames?\b.*\bof\b|\bnames\b", re.I)
 _XSD = "http://www.w3.org/2001/XMLSchema#"
 
@@ -82,19 +94,32 @@ class EmbeddedPlanner:
         """What to try in turn: a definition if one is asked for, the readings near the best one, then descriptions."""
         if (defined := self._definition(links)) is not None:
             yield defined
+        is_description = looks_like_description(links.question)
+        if is_negated(links.question) or len(links.tokens) > (_LONG_TEXT if is_description else _LONGEST_READ):
+            if is_description:
+                yield from self._described(links, ())
+            return
         ranked = self.plan(links)
         is_named = any(m.score >= _NAMED and m.candidates[0].kind in {"node", "value"} for m in links.mentions)
         is_read = bool(ranked) and is_named and ranked[0].confidence >= _CLEAR
-        if looks_like_description(links.question) and not is_read:
+        if is_description and not is_read:
             yield from self._described(links, ())
             return
         sure = [
             item for item in ranked[:_TRIED] if item.score >= ranked[0].score - _MARGIN and item.confidence >= _LEAST
         ]
         if not is_named and (not sure or sure[0].confidence < _VAGUE):
-            yield from self._described(links, tuple(self._classes(Scorer(links, self.vocabulary))[:1]))
+            yield from self._described(links, self._expected_classes(links))
         for item in sure:
             yield Plan(item.query, item.confidence, self._concepts(item, links))
+
+    def _expected_classes(self, links: Links) -> tuple[URIRef, ...]:
+        """The class that the question names, or those of the kind that its question word asks for."""
+        scorer = Scorer(links, self.vocabulary)
+        named = self._classes(scorer)[:1]
+        if not named and scorer.form in KINDS:
+            named = [c for c in self.ontology.classes if scorer.is_of_kind(c, scorer.form)]
+        return tuple(named)
 
     def _definition(self, links: Links) -> Plan | None:
         """The plan that describes a node, class or property, if the question asks what it is and nothing else."""
@@ -176,8 +201,9 @@ class EmbeddedPlanner:
             yield from self._formed(base, links, scorer, limits)
 
     def _anchors(self, links: Links) -> list[Anchor]:
-        anchors = []
-        for mention in sorted(links.mentions, key=lambda m: -m.score):
+        anchors: list[Anchor] = []
+        taken: set[URIRef | Literal] = set()
+        for mention in sorted(links.mentions, key=lambda m: -m.score)[:_ANCHORS]:
             for candidate in mention.candidates[:3]:
                 if candidate.score < mention.score - 0.15 or candidate.score < 0.35:
                     continue
@@ -187,7 +213,10 @@ class EmbeddedPlanner:
                     place = frozenset({None})
                 else:
                     continue
-                anchors.append(Anchor(mention, candidate, place))
+                anchor = Anchor(mention, candidate, place)
+                if anchor.term not in taken:  # named twice, it is still one thing
+                    taken.add(anchor.term)
+                    anchors.append(anchor)
         return anchors[: 2 * _ANCHORS]
 
     def _classes(self, scorer: Scorer) -> list[URIRef]:
@@ -400,7 +429,8 @@ class EmbeddedPlanner:
                     if meets and len(path.steps) < _HOPS:
                         yield Sketch((Branch(anchor, path),), form="ask", target=other)
             for cls in classes:
-                yield Sketch((Branch(anchor, RelationPath()),), cls=cls, form="ask")
+                if float(scorer.similarities.of(cls).max()) >= _SAID:
+                    yield Sketch((Branch(anchor, RelationPath()),), cls=cls, form="ask")
             for bound in limits:
                 for path in self.schema.extend(RelationPath(), anchor.place):
                     if path.literal and (condition := _condition(path, bound)) is not None:

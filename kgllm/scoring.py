@@ -261,6 +261,10 @@ class Scorer:
         cosines = self.index.phrase_vectors(labels) @ self.index.phrase_vectors(list(names)).T
         return float(np.clip((cosines.max() - 0.3) / 0.4, -0.5, 1.0))
 
+    def is_of_kind(self, cls: URIRef, form: Form) -> bool:
+        """Whether a class is of the kind that a question word asks for."""
+        return self._kin(frozenset({cls}), KINDS[form]) > 0.5
+
     def _ends_in(self, sketch: Sketch, names: Sequence[str]) -> float:
         last = [path.steps[-1] for path in sketch.paths() if path.steps][-1:]
         labels = [self.ontology.label(step.property).lower() for step in last]

@@ -28,6 +28,11 @@ ShapesCheck: TypeAlias = Callable[[Sequence[Triple], set[Node]], "list[Violation
 _XSD = "http://www.w3.org/2001/XMLSchema#"
 
 
+def _a(label: str) -> str:
+    """A label behind its article."""
+    return f"{'an' if label[:1].lower() in 'aeiou' else 'a'} {label}"
+
+
 @dataclass(frozen=True, slots=True)
 class Violation:
     """A finding, with the fields of ``sh:ValidationResult`` and whose fault it is."""
@@ -65,7 +70,7 @@ def validate_query(query: Query, ontology: Ontology) -> list[Violation]:
         if prop_iri == RDF_TYPE:
             classes = [pattern.object] if isinstance(pattern.object, URIRef) else list(kinds.get(pattern.object, ()))  # type: ignore[arg-type]
             if len(classes) == 1 and isinstance(classes[0], URIRef):
-                must_be[pattern.subject][classes[0]] = f"it is a {ontology.label(classes[0])}"
+                must_be[pattern.subject][classes[0]] = f"it is {_a(ontology.label(classes[0]))}"
             continue
         prop = ontology.properties.get(prop_iri)
         if prop is None:
@@ -74,10 +79,10 @@ def validate_query(query: Query, ontology: Ontology) -> list[Violation]:
             continue
         for axiom in prop.domains:
             if len(axiom) == 1:
-                must_be[pattern.subject][axiom[0]] = f"it has a {prop.label}"
+                must_be[pattern.subject][axiom[0]] = f"it has {_a(prop.label)}"
         for axiom in prop.ranges:
             if len(axiom) == 1 and axiom[0] in ontology.classes and not isinstance(pattern.object, Literal):
-                must_be[pattern.object][axiom[0]] = f"it is a {prop.label} of something"
+                must_be[pattern.object][axiom[0]] = f"it is {_a(prop.label)} of something"
     for term, reasons in must_be.items():
         for one, other in combinations(reasons, 2):
             if ontology.are_disjoint(one, other):
@@ -88,8 +93,8 @@ def validate_query(query: Query, ontology: Ontology) -> list[Violation]:
                         None,
                         "disjoint",
                         "Violation",
-                        f"{term} must be a {ontology.label(one)} because {reasons[one]}, and a {ontology.label(other)} "
-                        f"because {reasons[other]}; nothing is both",
+                        f"{term} must be {_a(ontology.label(one))} because {reasons[one]}, "
+                        f"and {_a(ontology.label(other))} because {reasons[other]}; nothing is both",
                         "query",
                     )
                 )
@@ -133,7 +138,7 @@ def validate_triples(
     for node, classes in types.items():
         for one, other in combinations(sorted(classes), 2):
             if ontology.are_disjoint(one, other):
-                report(node, RDF_TYPE, other, "disjoint", f"nothing is both a {label(one)} and a {label(other)}")
+                report(node, RDF_TYPE, other, "disjoint", f"nothing is both {_a(label(one))} and {_a(label(other))}")
     for (subject, p), ends in values.items():
         objects = list(ends)
         prop = ontology.properties.get(p)
@@ -144,7 +149,11 @@ def validate_triples(
         for axiom in prop.domains:
             if clash := _clash(types[subject], axiom, ontology):
                 report(
-                    s, p, None, "domain", f"what has a {prop.label} is a {_either(axiom, label)}, not a {label(clash)}"
+                    subject,
+                    p,
+                    None,
+                    "domain",
+                    f"what has {_a(prop.label)} is {_either(axiom, label)}, not {_a(label(clash))}",
                 )
         for o in objects:
             if isinstance(o, Literal):
@@ -152,7 +161,9 @@ def validate_triples(
                 continue
             for axiom in prop.ranges:
                 if clash := _clash(types[o], axiom, ontology):
-                    report(subject, p, o, "range", f"a {prop.label} is a {_either(axiom, label)}, not a {label(clash)}")
+                    report(
+                        subject, p, o, "range", f"{_a(prop.label)} is {_either(axiom, label)}, not {_a(label(clash))}"
+                    )
     for (value, p), nodes in subjects.items():
         prop = ontology.properties.get(p)
         if prop and "inverse_functional" in prop.characteristics and len(nodes) > 1:
@@ -176,7 +187,7 @@ def _clash(types: set[URIRef], axiom: Sequence[URIRef], ontology: Ontology) -> U
 
 
 def _either(axiom: Sequence[URIRef], label: Callable[[URIRef], str]) -> str:
-    return " or a ".join(label(c) for c in axiom)
+    return " or ".join(_a(label(c)) for c in axiom)
 
 
 def _literal_faults(

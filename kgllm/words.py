@@ -108,6 +108,8 @@ _YES_NO = re.compile(
     r"(?! (?:you|i)\b)",
     re.I,
 )
+_GERMAN_WHAT = re.compile(r"was (?:ist|sind|war|waren|hat|haben|macht|bedeutet|für)\b", re.I)
+_NEGATION = re.compile(r"\b(?:not|never|without|neither|nor|nicht|nie|ohne|kein\w*)\b|\w+n['’]t\b", re.I)
 _HOW_MANY = re.compile(
     r"\b(?:how many|how much|(?:^|the |total )number of|count of|count the|count all|wie ?viele?|anzahl)\b", re.I
 )
@@ -128,12 +130,17 @@ _WHICH = re.compile(rf"\b(?:which|what|welche[rsnm]?|{_WAS})\b", re.I)
 def asks_for(question: str) -> Form:
     """The kind of answer that the wording asks for."""
     text = question.strip()
-    if _YES_NO.match(text) and not _WHICH.match(text):
+    if _YES_NO.match(text) and not _GERMAN_WHAT.match(text):
         return "yes/no"
     for form, pattern in (("how many", _HOW_MANY), ("when", _WHEN), ("where", _WHERE), ("who", _WHO)):
         if pattern.search(text):
             return form  # type: ignore[return-value]
     return "which" if _WHICH.search(text) else "other"
+
+
+def is_negated(question: str) -> bool:
+    """Whether a question asks for what is not so."""
+    return _NEGATION.search(question) is not None
 
 
 def definition_of(question: str) -> str | None:

@@ -22,7 +22,7 @@ from kgllm.engines.onnx import CARD_FILE, MODEL_FILE, TOKENIZER_FILE, OnnxEmbedd
 from kgllm.errors import EmbedderError
 from kgllm.protocols import Progress, Vectors
 
-__all__ = ["DEFAULT_MODEL", "DEFAULT_WEIGHTS_SHA256", "SentenceTransformersEmbedder"]
+__all__ = ["DEFAULT_MODEL", "DEFAULT_WEIGHTS_SHA256", "SentenceTransformersEmbedder", "identity_of"]
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 DEFAULT_WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -97,6 +97,11 @@ class SentenceTransformersEmbedder:
     def _encode(self, texts: list[str]) -> Vectors:
         vectors = self._model.encode(texts, batch_size=len(texts), show_progress_bar=False, convert_to_numpy=True)
         return np.asarray(vectors, dtype=np.float32)
+
+
+def identity_of(model: str) -> str:
+    """The ``identity`` that the embedder of a model has, without loading it. Raises ``EmbedderError`` as it does."""
+    return f"{model} sha256:{_weights_sha256(_folder_of(model))}"
 
 
 def _folder_of(model: str) -> Path:
