@@ -19,65 +19,23 @@ from kgllm.terms import Literal, Term, Triple, URIRef, local_name, n3, parse_ter
 
 __all__ = ["Class", "Ontology", "Property", "Signature", "is_vocabulary", "read_ontology"]
 
-_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
-_RDFS = "http://www.w3.org/2000/01/rdf-schema#"
-_OWL = "http://www.w3.org/2002/07/owl#"
-_SKOS = "http://www.w3.org/2004/02/skos/core#"
-_SCHEMA = "https://schema.org/"
-_DCTERMS = "http://purl.org/dc/terms/"
-_XSD = "http://www.w3.org/2001/XMLSchema#"
-
-RDF_TYPE = URIRef(_RDF + "type")
-RDFS_LABEL = URIRef(_RDFS + "label")
-RDFS_COMMENT = URIRef(_RDFS + "comment")
-RDFS_SUBCLASS = URIRef(_RDFS + "subClassOf")
-
-NAME_PROPERTIES = tuple(
-    URIRef(iri)
-    for iri in (
-        _SKOS + "prefLabel",
-        _RDFS + "label",
-        _SCHEMA + "name",
-        "http://schema.org/name",
-        "http://xmlns.com/foaf/0.1/name",
-        _DCTERMS + "title",
-        "http://purl.org/dc/elements/1.1/title",
-    )
-)
-ALIAS_PROPERTIES = tuple(URIRef(iri) for iri in (_SKOS + "altLabel", _SKOS + "hiddenLabel", _SCHEMA + "alternateName"))
-DESCRIPTION_PROPERTIES = tuple(
-    URIRef(iri)
-    for iri in (
-        _SKOS + "definition",
-        _DCTERMS + "description",
-        "http://purl.org/dc/elements/1.1/description",
-        _SCHEMA + "description",
-        "http://schema.org/description",
-        _RDFS + "comment",
-    )
-)
 _TEXT_PROPERTIES = frozenset(NAME_PROPERTIES + ALIAS_PROPERTIES + DESCRIPTION_PROPERTIES)
 
-_CLASS_TYPES = {_OWL + "Class", _RDFS + "Class"}
+_CLASS_TYPES = {OWL + "Class", RDFS + "Class"}
 _PROPERTY_TYPES = {
-    _OWL + "ObjectProperty",
-    _OWL + "DatatypeProperty",
-    _RDF + "Property",
+    OWL + "ObjectProperty",
+    OWL + "DatatypeProperty",
+    RDF + "Property",
 }
 _CHARACTERISTICS = {
-    _OWL + "FunctionalProperty": "functional",
-    _OWL + "InverseFunctionalProperty": "inverse_functional",
-    _OWL + "SymmetricProperty": "symmetric",
-    _OWL + "TransitiveProperty": "transitive",
-    _OWL + "AsymmetricProperty": "asymmetric",
-    _OWL + "IrreflexiveProperty": "irreflexive",
+    OWL + "FunctionalProperty": "functional",
+    OWL + "InverseFunctionalProperty": "inverse_functional",
+    OWL + "SymmetricProperty": "symmetric",
+    OWL + "TransitiveProperty": "transitive",
+    OWL + "AsymmetricProperty": "asymmetric",
+    OWL + "IrreflexiveProperty": "irreflexive",
 }
 
-
-def is_vocabulary(iri: str) -> bool:
-    """Whether an IRI belongs to the languages in which ontologies are written, rather than to anybody's domain."""
-    # as a plain string: rdflib's own startswith knows no tuples, and is never true for one
-    return str(iri).startswith((_RDF, _RDFS, _OWL, _XSD, "http://www.w3.org/ns/shacl#"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,16 +240,16 @@ def _property_from(item: dict[str, Any]) -> Property:
 
 
 _AXIOMS = (
-    _RDFS + "subClassOf",
-    _RDFS + "subPropertyOf",
-    _RDFS + "domain",
-    _RDFS + "range",
-    _SCHEMA + "domainIncludes",
-    _SCHEMA + "rangeIncludes",
-    _OWL + "equivalentClass",
-    _OWL + "equivalentProperty",
-    _OWL + "inverseOf",
-    _OWL + "disjointWith",
+    RDFS + "subClassOf",
+    RDFS + "subPropertyOf",
+    RDFS + "domain",
+    RDFS + "range",
+    SCHEMA + "domainIncludes",
+    SCHEMA + "rangeIncludes",
+    OWL + "equivalentClass",
+    OWL + "equivalentProperty",
+    OWL + "inverseOf",
+    OWL + "disjointWith",
 )
 _SELECT_AXIOMS = "SELECT DISTINCT ?s ?p ?o WHERE {{ VALUES ?p {{ {axioms} }} ?s ?p ?o . FILTER(isIRI(?s)) }}".format(
     axioms=" ".join(f"<{iri}>" for iri in _AXIOMS)
@@ -299,10 +257,10 @@ _SELECT_AXIOMS = "SELECT DISTINCT ?s ?p ?o WHERE {{ VALUES ?p {{ {axioms} }} ?s 
 _SELECT_TERMS = "SELECT DISTINCT ?s ?o WHERE {{ VALUES ?o {{ {kinds} }} ?s a ?o . FILTER(isIRI(?s)) }}".format(
     kinds=" ".join(f"<{iri}>" for iri in sorted(_CLASS_TYPES | _PROPERTY_TYPES | set(_CHARACTERISTICS)))
 )
-_SELECT_UNIONS = f"SELECT ?u ?m WHERE {{ ?u <{_OWL}unionOf>/<{_RDF}rest>*/<{_RDF}first> ?m . FILTER(isIRI(?m)) }}"
+_SELECT_UNIONS = f"SELECT ?u ?m WHERE {{ ?u <{OWL}unionOf>/<{RDF}rest>*/<{RDF}first> ?m . FILTER(isIRI(?m)) }}"
 _SELECT_DISJOINT = (
-    f"SELECT ?d ?m WHERE {{ ?d a <{_OWL}AllDisjointClasses> . "
-    f"?d <{_OWL}members>/<{_RDF}rest>*/<{_RDF}first> ?m . FILTER(isIRI(?m)) }}"
+    f"SELECT ?d ?m WHERE {{ ?d a <{OWL}AllDisjointClasses> . "
+    f"?d <{OWL}members>/<{RDF}rest>*/<{RDF}first> ?m . FILTER(isIRI(?m)) }}"
 )
 _SELECT_TEXTS = (
     "SELECT DISTINCT ?s ?p ?o WHERE {{ VALUES ?p {{ {texts} }} VALUES ?s {{ {terms} }} "
@@ -313,7 +271,7 @@ _COUNT_SIGNATURES = (
     "SELECT ?p ?sc ?kind ?literal (COUNT(*) AS ?n) WHERE { ?s ?p ?o . "
     "OPTIONAL { ?s a ?sc . FILTER(isIRI(?sc)) } OPTIONAL { ?o a ?oc . FILTER(isIRI(?oc)) } "
     "BIND(isLiteral(?o) AS ?literal) BIND(IF(?literal, DATATYPE(?o), ?oc) AS ?kind) "
-    f"FILTER(?p != <{_RDF}type>) }} GROUP BY ?p ?sc ?kind ?literal"
+    f"FILTER(?p != <{RDF}type>) }} GROUP BY ?p ?sc ?kind ?literal"
 )
 
 
@@ -343,7 +301,7 @@ class _Axioms:
                 (o,) if isinstance(o, URIRef) else tuple(self.unions.get(str(o), ()))
                 for o in self.pairs[axiom].get(iri, ())
             ]
-            if axiom.startswith(_SCHEMA):
+            if axiom.startswith(SCHEMA):
                 sets = [tuple(c for members in sets for c in members)]
             found += [members for members in sets if members]
         return tuple(dict.fromkeys(found))
@@ -419,16 +377,16 @@ def _read_axioms(stores: Sequence[GraphStore], timeout_s: float) -> _Axioms:
                 axioms.properties.add(s)
                 if name := _CHARACTERISTICS.get(str(kind)):
                     axioms.characteristics[s].add(name)
-    for s, others in axioms.pairs[_OWL + "disjointWith"].items():
+    for s, others in axioms.pairs[OWL + "disjointWith"].items():
         for other in others:
             if isinstance(other, URIRef):
                 axioms.disjoint[s].add(other)
                 axioms.disjoint[other].add(s)
-    for axiom, target in ((_RDFS + "subClassOf", axioms.classes), (_RDFS + "subPropertyOf", axioms.properties)):
+    for axiom, target in ((RDFS + "subClassOf", axioms.classes), (RDFS + "subPropertyOf", axioms.properties)):
         target |= set(axioms.pairs[axiom])
         target |= {o for others in axioms.pairs[axiom].values() for o in others if isinstance(o, URIRef)}
     axioms.classes |= set(axioms.disjoint)
-    for axiom in (_RDFS + "domain", _RDFS + "range", _SCHEMA + "domainIncludes", _SCHEMA + "rangeIncludes"):
+    for axiom in (RDFS + "domain", RDFS + "range", SCHEMA + "domainIncludes", SCHEMA + "rangeIncludes"):
         axioms.properties |= set(axioms.pairs[axiom])
         ends = {o for others in axioms.pairs[axiom].values() for o in others if isinstance(o, URIRef)}
         axioms.classes |= {c for c in ends if not is_vocabulary(c) and not _is_datatype_range(c, axiom)}
@@ -438,7 +396,7 @@ def _read_axioms(stores: Sequence[GraphStore], timeout_s: float) -> _Axioms:
 def _is_datatype_range(iri: URIRef, axiom: str) -> bool:
     """Whether schema.org's way of writing a datatype stands where a class is expected."""
     names = {"Text", "Number", "Integer", "Float", "Boolean", "Date", "DateTime", "Time", "URL"}
-    return axiom.startswith(_SCHEMA) and str(iri).removeprefix(_SCHEMA) in names
+    return axiom.startswith(SCHEMA) and str(iri).removeprefix(SCHEMA) in names
 
 
 def _symmetric(axioms: _Axioms, axiom: str, iri: URIRef) -> list[URIRef]:
@@ -447,7 +405,7 @@ def _symmetric(axioms: _Axioms, axiom: str, iri: URIRef) -> list[URIRef]:
 
 
 def _make_class(iri: URIRef, axioms: _Axioms, texts: _Texts, instances: int) -> Class:
-    parents = [*axioms.of(_RDFS + "subClassOf", iri), *_symmetric(axioms, _OWL + "equivalentClass", iri)]
+    parents = [*axioms.of(RDFS + "subClassOf", iri), *_symmetric(axioms, OWL + "equivalentClass", iri)]
     label, names, description = texts.of(iri)
     return Class(
         iri,
@@ -461,7 +419,7 @@ def _make_class(iri: URIRef, axioms: _Axioms, texts: _Texts, instances: int) -> 
 
 
 def _make_property(iri: URIRef, axioms: _Axioms, texts: _Texts, signatures: list[Signature]) -> Property:
-    parents = [*axioms.of(_RDFS + "subPropertyOf", iri), *_symmetric(axioms, _OWL + "equivalentProperty", iri)]
+    parents = [*axioms.of(RDFS + "subPropertyOf", iri), *_symmetric(axioms, OWL + "equivalentProperty", iri)]
     label, names, description = texts.of(iri)
     return Property(
         iri,
@@ -469,9 +427,9 @@ def _make_property(iri: URIRef, axioms: _Axioms, texts: _Texts, signatures: list
         names,
         description,
         tuple(p for p in dict.fromkeys(parents) if p != iri),
-        tuple(_symmetric(axioms, _OWL + "inverseOf", iri)),
-        axioms.alternatives((_RDFS + "domain", _SCHEMA + "domainIncludes"), iri),
-        axioms.alternatives((_RDFS + "range", _SCHEMA + "rangeIncludes"), iri),
+        tuple(_symmetric(axioms, OWL + "inverseOf", iri)),
+        axioms.alternatives((RDFS + "domain", SCHEMA + "domainIncludes"), iri),
+        axioms.alternatives((RDFS + "range", SCHEMA + "rangeIncludes"), iri),
         frozenset(axioms.characteristics.get(iri, ())),
         tuple(sorted(signatures, key=lambda s: (-s.count, str(s.subject), str(s.object)))),
     )

@@ -25,6 +25,7 @@ from kgllm.terms import Literal, URIRef, n3
 from kgllm.words import (
     KINDS,
     Bound,
+    asks_for_any,
     bounds,
     definition_of,
     is_negated,
@@ -105,9 +106,8 @@ class EmbeddedPlanner:
         if is_description and not is_read:
             yield from self._described(links, ())
             return
-        sure = [
-            item for item in ranked[:_TRIED] if item.score >= ranked[0].score - _MARGIN and item.confidence >= _LEAST
-        ]
+        near = [item for item in ranked[:_TRIED] if item.score >= ranked[0].score - _MARGIN]
+        sure = [item for item in near if item.confidence >= (_LEAST_YES if item.query.form == "ask" else _LEAST)]
         if not is_named and (not sure or sure[0].confidence < _VAGUE):
             yield from self._described(links, self._expected_classes(links))
         for item in sure:
@@ -410,7 +410,7 @@ class EmbeddedPlanner:
         scorer: Scorer,
     ) -> Iterator[Sketch]:
         limits = bounds(scorer.links.question)
-        if len(beams) < 2:
+        if len(beams) < 2 and asks_for_any(scorer.links.question):
             yield from (replace(base, form="ask") for base in self._single(beams))
             yield from (Sketch(cls=cls, form="ask") for cls in classes if not beams)
         for anchor, beam in beams:

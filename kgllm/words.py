@@ -109,6 +109,7 @@ _YES_NO = re.compile(
     re.I,
 )
 _GERMAN_WHAT = re.compile(r"was (?:ist|sind|war|waren|hat|haben|macht|bedeutet|für)\b", re.I)
+_ANY = re.compile(r"^(?:(?:is|are|was|were) there|do(?:es)? (?:we|it|anyone|anything)|gibt es)\b|\bany\b", re.I)
 _NEGATION = re.compile(r"\b(?:not|never|without|neither|nor|nicht|nie|ohne|kein\w*)\b|\w+n['’]t\b", re.I)
 _HOW_MANY = re.compile(
     r"\b(?:how many|how much|(?:^|the |total )number of|count of|count the|count all|wie ?viele?|anzahl)\b", re.I
@@ -136,6 +137,11 @@ def asks_for(question: str) -> Form:
         if pattern.search(text):
             return form  # type: ignore[return-value]
     return "which" if _WHICH.search(text) else "other"
+
+
+def asks_for_any(question: str) -> bool:
+    """Whether a yes/no question asks if there is anything of a kind: "is there a …", "do we have any …"."""
+    return _ANY.search(question.strip()) is not None
 
 
 def is_negated(question: str) -> bool:
