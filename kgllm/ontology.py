@@ -14,28 +14,55 @@ from functools import cache
 from typing import Any
 
 from kgllm.errors import IncompleteDataError
+from kgllm.ontology_queries import (
+    AXIOMS,
+    CHARACTERISTICS,
+    CLASS_TYPES,
+    COUNT_CLASSES,
+    COUNT_SIGNATURES,
+    DOMAINS,
+    RANGES,
+    SELECT_AXIOMS,
+    SELECT_DISJOINT,
+    SELECT_TERMS,
+    SELECT_TEXTS,
+    SELECT_UNIONS,
+)
 from kgllm.protocols import GraphStore
 from kgllm.terms import Literal, Term, Triple, URIRef, local_name, n3, parse_term, readable
+from kgllm.vocabularies import (
+    ALIAS_PROPERTIES,
+    DESCRIPTION_PROPERTIES,
+    NAME_PROPERTIES,
+    OWL,
+    RDF_TYPE,
+    RDFS,
+    RDFS_COMMENT,
+    RDFS_LABEL,
+    RDFS_SUBCLASS,
+    SCHEMA,
+    SCHEMA_PLAIN,
+    is_vocabulary,
+)
 
-__all__ = ["Class", "Ontology", "Property", "Signature", "is_vocabulary", "read_ontology"]
+__all__ = [
+    "ALIAS_PROPERTIES",
+    "DESCRIPTION_PROPERTIES",
+    "NAME_PROPERTIES",
+    "RDFS_COMMENT",
+    "RDFS_LABEL",
+    "RDFS_SUBCLASS",
+    "RDF_TYPE",
+    "Class",
+    "Ontology",
+    "Property",
+    "Signature",
+    "is_vocabulary",
+    "read_ontology",
+]
 
 _TEXT_PROPERTIES = frozenset(NAME_PROPERTIES + ALIAS_PROPERTIES + DESCRIPTION_PROPERTIES)
-
-_CLASS_TYPES = {OWL + "Class", RDFS + "Class"}
-_PROPERTY_TYPES = {
-    OWL + "ObjectProperty",
-    OWL + "DatatypeProperty",
-    RDF + "Property",
-}
-_CHARACTERISTICS = {
-    OWL + "FunctionalProperty": "functional",
-    OWL + "InverseFunctionalProperty": "inverse_functional",
-    OWL + "SymmetricProperty": "symmetric",
-    OWL + "TransitiveProperty": "transitive",
-    OWL + "AsymmetricProperty": "asymmetric",
-    OWL + "IrreflexiveProperty": "irreflexive",
-}
-
+_SCHEMAS = (SCHEMA, SCHEMA_PLAIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,42 +266,6 @@ def _property_from(item: dict[str, Any]) -> Property:
     )
 
 
-_AXIOMS = (
-    RDFS + "subClassOf",
-    RDFS + "subPropertyOf",
-    RDFS + "domain",
-    RDFS + "range",
-    SCHEMA + "domainIncludes",
-    SCHEMA + "rangeIncludes",
-    OWL + "equivalentClass",
-    OWL + "equivalentProperty",
-    OWL + "inverseOf",
-    OWL + "disjointWith",
-)
-_SELECT_AXIOMS = "SELECT DISTINCT ?s ?p ?o WHERE {{ VALUES ?p {{ {axioms} }} ?s ?p ?o . FILTER(isIRI(?s)) }}".format(
-    axioms=" ".join(f"<{iri}>" for iri in _AXIOMS)
-)
-_SELECT_TERMS = "SELECT DISTINCT ?s ?o WHERE {{ VALUES ?o {{ {kinds} }} ?s a ?o . FILTER(isIRI(?s)) }}".format(
-    kinds=" ".join(f"<{iri}>" for iri in sorted(_CLASS_TYPES | _PROPERTY_TYPES | set(_CHARACTERISTICS)))
-)
-_SELECT_UNIONS = f"SELECT ?u ?m WHERE {{ ?u <{OWL}unionOf>/<{RDF}rest>*/<{RDF}first> ?m . FILTER(isIRI(?m)) }}"
-_SELECT_DISJOINT = (
-    f"SELECT ?d ?m WHERE {{ ?d a <{OWL}AllDisjointClasses> . "
-    f"?d <{OWL}members>/<{RDF}rest>*/<{RDF}first> ?m . FILTER(isIRI(?m)) }}"
-)
-_SELECT_TEXTS = (
-    "SELECT DISTINCT ?s ?p ?o WHERE {{ VALUES ?p {{ {texts} }} VALUES ?s {{ {terms} }} "
-    "?s ?p ?o . FILTER(isLiteral(?o)) }}"
-)
-_COUNT_CLASSES = "SELECT ?c (COUNT(DISTINCT ?s) AS ?n) WHERE { ?s a ?c . FILTER(isIRI(?c)) } GROUP BY ?c"
-_COUNT_SIGNATURES = (
-    "SELECT ?p ?sc ?kind ?literal (COUNT(*) AS ?n) WHERE { ?s ?p ?o . "
-    "OPTIONAL { ?s a ?sc . FILTER(isIRI(?sc)) } OPTIONAL { ?o a ?oc . FILTER(isIRI(?oc)) } "
-    "BIND(isLiteral(?o) AS ?literal) BIND(IF(?literal, DATATYPE(?o), ?oc) AS ?kind) "
-    f"FILTER(?p != <{RDF}type>) }} GROUP BY ?p ?sc ?kind ?literal"
-)
-
-
 @dataclass(slots=True)
 class _Axioms:
     """What was read, before it becomes classes and properties."""
@@ -288,7 +279,7 @@ class _Axioms:
 
     def stated(self, iri: URIRef) -> list[tuple[URIRef, Term]]:
         """The axioms about a term that are triples between IRIs."""
-        return [(URIRef(axiom), end) for axiom in _AXIOMS if axiom in self.pairs for end in self.of(axiom, iri)]
+        return [(URIRef(axiom), end) for axiom in AXIOMS if axiom in self.pairs for end in self.of(axiom, iri)]
 
     def of(self, axiom: str, iri: URIRef) -> list[URIRef]:
         return [o for o in self.pairs[axiom].get(iri, ()) if isinstance(o, URIRef)]
@@ -301,7 +292,7 @@ class _Axioms:
                 (o,) if isinstance(o, URIRef) else tuple(self.unions.get(str(o), ()))
                 for o in self.pairs[axiom].get(iri, ())
             ]
-            if axiom.startswith(SCHEMA):
+            if axiom.startswith(_SCHEMAS):
                 sets = [tuple(c for members in sets for c in members)]
             found += [members for members in sets if members]
         return tuple(dict.fromkeys(found))
@@ -328,9 +319,9 @@ def read_ontology(
     """
     axioms = _read_axioms(stores, timeout_s)
     data = stores[0]
-    instances = {c: int(str(n)) for c, n in whole(data, _COUNT_CLASSES, timeout_s) if isinstance(c, URIRef)}
+    instances = {c: int(str(n)) for c, n in whole(data, COUNT_CLASSES, timeout_s) if isinstance(c, URIRef)}
     signatures: dict[URIRef, list[Signature]] = defaultdict(list)
-    for p, subject, kind, literal, n in whole(data, _COUNT_SIGNATURES, timeout_s):
+    for p, subject, kind, literal, n in whole(data, COUNT_SIGNATURES, timeout_s):
         if isinstance(p, URIRef):
             signatures[p].append(
                 Signature(
@@ -357,25 +348,25 @@ def _read_axioms(stores: Sequence[GraphStore], timeout_s: float) -> _Axioms:
     )
     for number, store in enumerate(stores):
         members: dict[str, list[URIRef]] = defaultdict(list)
-        for u, m in whole(store, _SELECT_UNIONS, timeout_s):
+        for u, m in whole(store, SELECT_UNIONS, timeout_s):
             axioms.unions[f"{number}:{u}"].append(URIRef(str(m)))
-        for d, m in whole(store, _SELECT_DISJOINT, timeout_s):
+        for d, m in whole(store, SELECT_DISJOINT, timeout_s):
             members[str(d)].append(URIRef(str(m)))
         for group in members.values():
             for cls in group:
                 axioms.disjoint[cls] |= set(group) - {cls}
-        for s, p, o in whole(store, _SELECT_AXIOMS, timeout_s):
+        for s, p, o in whole(store, SELECT_AXIOMS, timeout_s):
             end: Term | None = o if isinstance(o, URIRef) else Literal(f"{number}:{o}")
             if isinstance(s, URIRef) and end is not None and end not in axioms.pairs[str(p)][s]:
                 axioms.pairs[str(p)][s].append(end)
-        for s, kind in whole(store, _SELECT_TERMS, timeout_s):
+        for s, kind in whole(store, SELECT_TERMS, timeout_s):
             if not isinstance(s, URIRef):
                 continue
-            if str(kind) in _CLASS_TYPES:
+            if str(kind) in CLASS_TYPES:
                 axioms.classes.add(s)
             else:
                 axioms.properties.add(s)
-                if name := _CHARACTERISTICS.get(str(kind)):
+                if name := CHARACTERISTICS.get(str(kind)):
                     axioms.characteristics[s].add(name)
     for s, others in axioms.pairs[OWL + "disjointWith"].items():
         for other in others:
@@ -386,7 +377,7 @@ def _read_axioms(stores: Sequence[GraphStore], timeout_s: float) -> _Axioms:
         target |= set(axioms.pairs[axiom])
         target |= {o for others in axioms.pairs[axiom].values() for o in others if isinstance(o, URIRef)}
     axioms.classes |= set(axioms.disjoint)
-    for axiom in (RDFS + "domain", RDFS + "range", SCHEMA + "domainIncludes", SCHEMA + "rangeIncludes"):
+    for axiom in (*DOMAINS, *RANGES):
         axioms.properties |= set(axioms.pairs[axiom])
         ends = {o for others in axioms.pairs[axiom].values() for o in others if isinstance(o, URIRef)}
         axioms.classes |= {c for c in ends if not is_vocabulary(c) and not _is_datatype_range(c, axiom)}
@@ -396,7 +387,7 @@ def _read_axioms(stores: Sequence[GraphStore], timeout_s: float) -> _Axioms:
 def _is_datatype_range(iri: URIRef, axiom: str) -> bool:
     """Whether schema.org's way of writing a datatype stands where a class is expected."""
     names = {"Text", "Number", "Integer", "Float", "Boolean", "Date", "DateTime", "Time", "URL"}
-    return axiom.startswith(SCHEMA) and str(iri).removeprefix(SCHEMA) in names
+    return axiom.startswith(_SCHEMAS) and str(iri).removeprefix(SCHEMA).removeprefix(SCHEMA_PLAIN) in names
 
 
 def _symmetric(axioms: _Axioms, axiom: str, iri: URIRef) -> list[URIRef]:
@@ -428,8 +419,8 @@ def _make_property(iri: URIRef, axioms: _Axioms, texts: _Texts, signatures: list
         description,
         tuple(p for p in dict.fromkeys(parents) if p != iri),
         tuple(_symmetric(axioms, OWL + "inverseOf", iri)),
-        axioms.alternatives((RDFS + "domain", SCHEMA + "domainIncludes"), iri),
-        axioms.alternatives((RDFS + "range", SCHEMA + "rangeIncludes"), iri),
+        axioms.alternatives(DOMAINS, iri),
+        axioms.alternatives(RANGES, iri),
         frozenset(axioms.characteristics.get(iri, ())),
         tuple(sorted(signatures, key=lambda s: (-s.count, str(s.subject), str(s.object)))),
     )
@@ -459,7 +450,7 @@ def _read_texts(
     for store in stores:
         for start in range(0, len(wanted), 200):
             chunk = " ".join(f"<{iri}>" for iri in wanted[start : start + 200])
-            query = _SELECT_TEXTS.format(texts=" ".join(f"<{p}>" for p in order), terms=chunk)
+            query = SELECT_TEXTS.format(texts=" ".join(f"<{p}>" for p in order), terms=chunk)
             for s, p, o in whole(store, query, timeout_s):
                 if isinstance(s, URIRef) and isinstance(o, Literal) and str(o).strip():
                     place = order.index(URIRef(str(p)))

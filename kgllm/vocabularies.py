@@ -1,4 +1,4 @@
-"""The vocabularies in which graphs and ontologies are written: their namespaces, and what names and describes a node."""
+"""The vocabularies of ontologies and descriptions: their namespaces, and what names and describes a node."""
 
 from __future__ import annotations
 
@@ -62,9 +62,8 @@ DESCRIPTION_PROPERTIES = tuple(
     )
 )
 
+
 def is_vocabulary(iri: str) -> bool:
     """Whether an IRI belongs to the languages in which ontologies are written, rather than to anybody's domain."""
     # as a plain string: rdflib's own startswith knows no tuples, and is never true for one
     return str(iri).startswith((RDF, RDFS, OWL, XSD, "http://www.w3.org/ns/shacl#"))
-
-
