@@ -57,10 +57,18 @@ class WorkingMemoryGraph:
     premises that are already here); there is no third way.
     """
 
-    def __init__(self, question: str, *, query: str = "", links: Iterable[Hit] = ()) -> None:
+    def __init__(
+        self,
+        question: str,
+        *,
+        query: str = "",
+        links: Iterable[Hit] = (),
+        prefixes: Mapping[str, str] | None = None,
+    ) -> None:
         self.question = question
         self.query = query
         self.links: tuple[Hit, ...] = tuple(links)
+        self.prefixes = dict(prefixes or {})
         self.roles: dict[Node, Role] = {}
         self.labels: dict[Node, str] = {}
         self._facts: dict[Triple, Fact] = {}
@@ -139,6 +147,8 @@ class WorkingMemoryGraph:
         from rdflib import Graph
 
         graph = Graph()
+        for prefix, namespace in self.prefixes.items():
+            graph.bind(prefix, namespace, override=True, replace=True)
         for triple in self._facts:
             graph.add(triple)
         return graph
@@ -209,7 +219,7 @@ class WorkingMemoryGraph:
         formats = {"trig": ox.RdfFormat.TRIG, "nquads": ox.RdfFormat.N_QUADS, "json-ld": ox.RdfFormat.JSON_LD}
         if format not in formats:
             return self.to_rdflib().serialize(format=format)
-        text = ox.serialize(_quads(self.to_dataset()), format=formats[format], prefixes=_PREFIXES)
+        text = ox.serialize(_quads(self.to_dataset()), format=formats[format], prefixes=self.prefixes | _PREFIXES)
         return (text or b"").decode()
 
     @classmethod

@@ -441,6 +441,9 @@ def _condition(path: RelationPath, bound: Bound) -> Condition | None:
     """A bound as a condition on the literals at the end of a path; ``None`` if they are no numbers or dates."""
     kinds = [d for d in path.end if d is not None]
     if any(str(d).endswith(("#date", "#dateTime", "#gYear", "#gYearMonth")) for d in kinds):
+        if bound.is_date:
+            lexical = bound.value if str(kinds[0]).endswith("#date") else f"{bound.value}T00:00:00"
+            return Condition(path, bound.operator, Literal(lexical, datatype=kinds[0]))
         if not bound.is_year:
             return None
         if bound.operator == "=":

@@ -49,7 +49,7 @@ def recall(
 ) -> Recalled:
     """Run a query read-only. Raises ``DeadlineError`` and what else the store raises."""
     sparql = query.to_sparql(index.namespaces)
-    memory = WorkingMemoryGraph(question, query=sparql, links=links)
+    memory = WorkingMemoryGraph(question, query=sparql, links=links, prefixes=index.namespaces.prefixes)
     if query.form == "describe":
         return _describe(query, memory, index, timeout_s)
     if query.form == "ask":

@@ -168,7 +168,7 @@ def validate_triples(
         prop = ontology.properties.get(p)
         if prop and "inverse_functional" in prop.characteristics and len(nodes) > 1:
             message = f"{prop.label} belongs to one node at most, here {len(nodes)}, unless they are the same"
-            for node in sorted(nodes, key=str)[1:]:
+            for node in nodes:
                 report(node, p, value, "inverseFunctional", message, "Warning")
     return found
 

@@ -84,10 +84,10 @@ def test_each_wrong_twin_is_found_and_blamed_on_the_graph_or_on_what_is_new(
 ) -> None:
     shapes = SHAPES if constraint.endswith("Component") else ""
     whole = check(open_graph(GOOD + wrong, shapes=shapes))
-    assert whole.conforms is False
+    assert whole.conforms is (constraint == "inverseFunctional")  # two nodes may be one, so that is a warning
     assert (constraint, "data") in {(kind, fault) for kind, _, fault in found(whole)}
     joining = check(open_graph(shapes=shapes), (HEAD + wrong).encode())
-    assert joining.conforms is False
+    assert joining.conforms is whole.conforms
     assert (constraint, focus, "memory") in found(joining)
 
 

@@ -19,7 +19,8 @@ PACKAGE = Path(kgllm.__file__).parent
 LANGUAGE = {"errors", "terms", "protocols"}
 WIRING = {"workspace", "opening", "doctor", "checking"}  # checking loads the file that it is given
 GUARD = "engines.guard"  # looks at a text, and is no engine
-ASSISTANT = {"workspace", "assistant"}
+WORKSPACE = {"workspace"}
+ASSISTANT = {"assistant"}
 OVER_THE_GRAPH = {"evaluate", "lookup", "overview", "checking"}  # verbs of the SDK over a workspace
 FACES = {"cli", "settings", "opening", "display", "doctor"}
 HEAVY = {
@@ -63,6 +64,7 @@ def layer(module: str) -> str:
         ("engines", {"engines"}),
         ("faces", FACES),
         ("over the graph", OVER_THE_GRAPH),
+        ("workspace", WORKSPACE),
         ("assistant", ASSISTANT),
     ):
         if top in members:
@@ -73,9 +75,10 @@ def layer(module: str) -> str:
 MAY_IMPORT = {
     "language": {"language"},
     "verbs and graphs": {"language", "verbs and graphs"},
-    "assistant": {"language", "verbs and graphs", "assistant"},
-    "over the graph": {"language", "verbs and graphs", "assistant", "over the graph"},
-    "faces": {"language", "verbs and graphs", "assistant", "over the graph", "faces"},
+    "workspace": {"language", "verbs and graphs", "workspace"},
+    "over the graph": {"language", "verbs and graphs", "workspace", "over the graph"},
+    "assistant": {"language", "verbs and graphs", "workspace", "over the graph", "assistant"},
+    "faces": {"language", "verbs and graphs", "workspace", "over the graph", "assistant", "faces"},
     "engines": {"language", "engines"},
     "root": set(),
 }

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgllm.names import NameIndex, NameRow, normalise, question_forms
 from kgllm.errors import BackendError, DamagedIndexError
+from kgllm.names import NameIndex, NameRow, normalise, question_forms
 
 FILMS = [
     "The Godfather",

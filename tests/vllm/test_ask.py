@@ -110,5 +110,5 @@ def test_a_server_that_dies_is_a_clear_fault(
     ) as kg:
         kg.ask("Who commanded Apollo 11?")
         vllm_server_to_kill.kill()
-        with pytest.raises(ModelServerError, match="reach|connect|answer"):
+        with pytest.raises(ModelServerError, match=r"reach|connect|answer"):
             kg.ask("Who commanded Apollo 11?")
