@@ -13,7 +13,7 @@ from kgllm.memory import WorkingMemoryGraph
 from kgllm.ontology import DESCRIPTION_PROPERTIES, RDF_TYPE
 from kgllm.plan import Plan
 from kgllm.protocols import Hit, Rows, Usage
-from kgllm.query import Aggregate, Query, TriplePattern, Variable
+from kgllm.query import Query, TriplePattern, Variable
 from kgllm.recall import Recalled
 from kgllm.terms import Literal, Namespaces, Node, Term, Triple, URIRef, clean, local_name, n3, readable
 from kgllm.validate import Violation
@@ -225,7 +225,7 @@ def render_claims(query: Query, recalled: Recalled) -> tuple[Claim, ...]:
         if not evidence:  # a no, and rows beyond those that are traced: listed as results, claimed by no sentence
             continue
         if query.form == "count":
-            text = _count_sentence(query, answer, evidence, labels)
+            text = _count_sentence(answer, recalled.members, labels)
         else:
             told = [t for t in evidence if t[1] != RDF_TYPE] or list(evidence)
             if query.form == "describe":
@@ -235,18 +235,9 @@ def render_claims(query: Query, recalled: Recalled) -> tuple[Claim, ...]:
     return tuple(claims)
 
 
-def _count_sentence(query: Query, count: Term, evidence: Sequence[Triple], labels: Mapping[Node, str]) -> str:
+def _count_sentence(count: Term, members: Sequence[Term], labels: Mapping[Node, str]) -> str:
     """The number with the first of the members that it counts."""
-    counted = [part.variable for part in query.select if isinstance(part, Aggregate)]
-    members: dict[Node, None] = {}
-    for pattern in query.where.triple_patterns():
-        for triple in evidence:
-            if pattern.predicate == triple[1] or isinstance(pattern.predicate, Variable):
-                ends = [e for v, e in ((pattern.subject, triple[0]), (pattern.object, triple[2])) if v in counted]
-                members.update(dict.fromkeys(ends))
-        if members:
-            break
-    named = [name_of(member, labels) for member in list(members)[:_MEMBERS]]
+    named = [name_of(member, labels) for member in members[:_MEMBERS]]
     more = ", …" if len(members) > len(named) else ""
     return f"The graph has {count}: {', '.join(named)}{more}." if named else f"The graph has {count}."
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kgllm.answer import Answer, abstain, compose
-from kgllm.errors import DeadlineError, QuestionError
+from kgllm.errors import DeadlineError, IncompleteDataError, QuestionError
 from kgllm.index import Index
 from kgllm.link import Links, link
 from kgllm.plan import Plan, Planning
@@ -32,6 +33,7 @@ __all__ = ["Assistant"]
 
 LONGEST_QUESTION = 4_000  # characters
 _NEAREST = 5
+_IN_FLIGHT = 16  # questions that a model is asked at a time
 
 
 class Assistant:
@@ -62,11 +64,14 @@ class Assistant:
         return self.ask_many([question])[0]
 
     def ask_many(self, questions: Sequence[str]) -> list[Answer]:
-        """Answer questions, in their order. Raises ``QuestionError`` before any is answered."""
+        """Answer questions, in their order; with a model, side by side. Raises ``QuestionError`` before the first."""
         for question in questions:
             _check(question)
         _ = self.index  # what it takes to open or build it is no question's time
-        return [self._ask(question) for question in questions]
+        if self.model is None or len(questions) == 1:
+            return [self._ask(question) for question in questions]
+        with ThreadPoolExecutor(_IN_FLIGHT) as pool:  # they wait for the server, whose batch they keep full
+            return list(pool.map(self._ask, questions))
 
     def search(self, text: str, *, k: int = 10) -> list[Hit]:
         """Nodes, classes and properties by meaning and by name, best first."""
@@ -131,6 +136,7 @@ class Assistant:
         """Plan, recall, validate, until a plan holds; answer from it, or abstain with what was looked for."""
         observed: str | None = None
         tried: Plan | None = None
+        late: DeadlineError | None = None
         while True:
             with clock.stage("plan"):
                 plan = planning.propose(observed)
@@ -152,12 +158,20 @@ class Assistant:
                         timeout_s=self.workspace.timeout_s,
                     )
             except DeadlineError as error:
-                observed = error.what
+                late, observed = late or error, error.what
                 continue
+            if recalled.is_empty and not recalled.rows.complete:
+                raise IncompleteDataError(
+                    f"{self.workspace.name} cut the result before its first row",
+                    why="that is no proof that there is nothing",
+                    try_next="raise the endpoint's limits on rows and time",
+                )
             if recalled.is_empty:
                 observed = "it has nothing that fits the pattern"
                 continue
             return self._answer(plan, recalled, clock)
+        if late is not None:  # what was not looked for to the end is not absent
+            raise late
         with clock.stage("answer"):
             nearest = self.index.search(links.question, k=_NEAREST)
             if tried is None and self.model is None and is_negated(links.question):

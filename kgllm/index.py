@@ -26,10 +26,11 @@ import numpy as np
 
 import kgllm
 from kgllm.descriptions import Description, Value, describe_graph, values_of
+from kgllm.errors import DamagedIndexError
 from kgllm.generations import save_array
-from kgllm.names import NameIndex, NameMatch, NameRow
+from kgllm.names import NameIndex, NameRow
 from kgllm.ontology import Ontology, read_ontology
-from kgllm.protocols import Embedder, GraphStore, Hit, Kind, Progress, VectorIndex, Vectors
+from kgllm.protocols import Embedder, GraphStore, Hit, Progress, VectorIndex, Vectors
 from kgllm.terms import Literal, Namespaces, URIRef, n3, parse_term
 from kgllm.words import fixed_phrases
 
@@ -78,7 +79,7 @@ class Index:
         }
         self._phrase_vectors: Vectors = np.load(folder / "phrases.npy", allow_pickle=False)
         self._new_phrases: dict[str, Vectors] = {}
-        self.value_offset = len(vectors)
+        self.value_offset: int = self._fetch("SELECT COUNT(*) FROM node", ())[0][0]
 
     def __len__(self) -> int:
         return self.value_offset
@@ -103,7 +104,7 @@ class Index:
         for start in range(0, len(rows), 500):
             chunk = [int(row) for row in rows[start : start + 500]]
             query = f"SELECT row, property, literal, count FROM value WHERE row IN ({','.join('?' * len(chunk))})"  # noqa: S608
-            for row, prop, literal, count in self._nodes.execute(query, chunk):
+            for row, prop, literal, count in self._fetch(query, chunk):
                 term = parse_term(literal)
                 if isinstance(term, Literal):
                     found[row] = Value(URIRef(prop), term, count)
@@ -134,21 +135,10 @@ class Index:
             [self._phrase_vectors[self._phrases[p]] if p in self._phrases else self._new_phrases[p] for p in phrases]
         )
 
-    def nearest(
-        self, text: str, *, k: int, kinds: Sequence[Kind] | None = None, among: Sequence[int] | None = None
-    ) -> list[Hit]:
+    def nearest(self, text: str, *, k: int, among: Sequence[int] | None = None) -> list[Hit]:
         """The ``k`` descriptions nearest in meaning to a text, best first; ``among`` restricts them to some rows."""
-        vector = self.embedder.embed([text])
-        if kinds is None and among is None:
-            scores, rows = self.vectors.search(vector, k=k)
-        else:
-            allowed = set(among) if among is not None else None
-            subset = [
-                row
-                for row in (among if among is not None else self._rows_of(kinds or ()))
-                if allowed is None or row in allowed
-            ]
-            scores, rows = self.vectors.search(vector, k=k, subset=np.asarray(subset, dtype=np.int64))
+        subset = None if among is None else np.asarray(among, dtype=np.int64)
+        scores, rows = self.vectors.search(self.embedder.embed([text]), k=k, subset=subset)
         found = self.descriptions([int(row) for row in rows[0]])
         return [
             Hit(found[int(row)].iri, float(max(0.0, score)), found[int(row)].kind, text, found[int(row)].text)
@@ -172,11 +162,15 @@ class Index:
         """The rows of the nodes that are stated to belong to one of some classes."""
         wanted = [str(cls) for cls in classes]
         query = f"SELECT DISTINCT row FROM type WHERE class IN ({','.join('?' * len(wanted))})"  # noqa: S608
-        return [row for (row,) in self._nodes.execute(query, wanted)]
+        return [row for (row,) in self._fetch(query, wanted)]
 
-    def _rows_of(self, kinds: Sequence[Kind]) -> list[int]:
-        query = f"SELECT row FROM node WHERE kind IN ({','.join('?' * len(kinds))})"  # noqa: S608
-        return [row for (row,) in self._nodes.execute(query, list(kinds))]
+    def _fetch(self, sql: str, values: Sequence[Any]) -> list[Any]:
+        try:
+            return self._nodes.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise DamagedIndexError(
+                "the index's nodes.sqlite is damaged", why=str(error), try_next="kgllm index --rebuild"
+            ) from error
 
     def _select(self, column: str, keys: Sequence[Any]) -> Iterable[tuple[int, Description]]:
         for start in range(0, len(keys), 500):
@@ -185,7 +179,7 @@ class Index:
                 "SELECT row, iri, kind, label, names, description, types, popularity, text "  # noqa: S608
                 f"FROM node WHERE {column} IN ({','.join('?' * len(chunk))})"
             )
-            for row, iri, kind, label, names, description, types, popularity, text in self._nodes.execute(query, chunk):
+            for row, iri, kind, label, names, description, types, popularity, text in self._fetch(query, chunk):
                 yield (
                     row,
                     Description(
@@ -199,10 +193,6 @@ class Index:
                         text,
                     ),
                 )
-
-    def matches(self, normals: Sequence[str]) -> dict[str, list[NameMatch]]:
-        """Names that equal one of some normalised texts."""
-        return self.names.exact(normals)
 
 
 def fill_generation(
@@ -239,7 +229,7 @@ def fill_generation(
     (folder / "texts.json").write_text(json.dumps([_digest(text) for text in texts]), encoding="utf-8")
     after_embedding = time.perf_counter()
     return {
-        "format": FORMAT,
+        "index_format": FORMAT,
         "kgllm": kgllm.__version__,
         "settings": settings.to_json(),
         "descriptions": len(descriptions),

@@ -8,7 +8,7 @@ weighted interval scheduling (Kleinberg and Tardos, Algorithm Design, 6.1).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import log
 
 from kgllm.descriptions import Description, Value, is_name_like
@@ -69,11 +69,10 @@ class Links:
     tokens: tuple[Token, ...]
     mentions: tuple[Mention, ...]
     spare: tuple[Mention, ...] = ()
-    concepts: tuple[Hit, ...] = field(default=())
 
     def hits(self) -> list[Hit]:
-        """Every link to a node as a hit, then the classes and properties that the words were tied to."""
-        nodes = [
+        """Every link of a mention to a node, class or property, as a hit."""
+        return [
             Hit(
                 candidate.description.iri,
                 candidate.score,
@@ -85,7 +84,6 @@ class Links:
             for candidate in m.candidates[:1]
             if candidate.description is not None
         ]
-        return nodes + list(self.concepts)
 
 
 def link(question: str, *, vocabulary: Vocabulary) -> Links:
@@ -120,7 +118,7 @@ def _exact_mentions(
             if normal:
                 spans[first, last] = normal
     variants = {normal: _forms(normal) for normal in set(spans.values())}
-    matches = index.matches(list({form for forms in variants.values() for form in forms}))
+    matches = index.names.exact(list({form for forms in variants.values() for form in forms}))
     mentions = []
     for (first, last), normal in spans.items():
         same = [(match, form == normal) for form in variants[normal] for match in matches.get(form, ())]

@@ -92,7 +92,6 @@ class _Edge:
     step: Step
     end: URIRef | None
     literal: bool
-    count: int
 
 
 class SchemaGraph:
@@ -105,11 +104,9 @@ class SchemaGraph:
             if any(p != prop.iri and ontology.properties[p].signatures for p in ontology.subproperties(prop.iri)):
                 continue  # _add_general takes it together with what is below it
             for s in _telling(prop, ontology):
-                self._edges[s.subject].append(_Edge(Step(prop.iri, inverse=False), s.object, s.literal, s.count))
+                self._edges[s.subject].append(_Edge(Step(prop.iri, inverse=False), s.object, s.literal))
                 if not s.literal:
-                    self._edges[s.object].append(
-                        _Edge(Step(prop.iri, inverse=True), s.subject, literal=False, count=s.count)
-                    )
+                    self._edges[s.object].append(_Edge(Step(prop.iri, inverse=True), s.subject, literal=False))
         for prop in ontology.properties.values():
             self._add_general(prop)
         self.steps_from = cache(self._steps_from)
@@ -126,26 +123,23 @@ class SchemaGraph:
                     Step(prop.iri, inverse=False, members=members),
                     Step(prop.iri, inverse=True, members=members),
                 )
-                self._edges[s.subject].append(_Edge(forward, s.object, s.literal, s.count))
+                self._edges[s.subject].append(_Edge(forward, s.object, s.literal))
                 if not s.literal:
-                    self._edges[s.object].append(_Edge(back, s.subject, literal=False, count=s.count))
+                    self._edges[s.object].append(_Edge(back, s.subject, literal=False))
 
-    def _steps_from(self, place: Place) -> tuple[tuple[Step, Place, bool, int], ...]:
-        """Every step that the data shows from a place: where it leads, whether to literals, and how often."""
-        found: dict[tuple[Step, bool], tuple[set[URIRef | None], int]] = {}
+    def _steps_from(self, place: Place) -> tuple[tuple[Step, Place, bool], ...]:
+        """Every step that the data shows from a place: where it leads, and whether to literals."""
+        found: dict[tuple[Step, bool], set[URIRef | None]] = defaultdict(set)
         for cls in place:
             for edge in self._edges.get(cls, ()):
-                ends, count = found.get((edge.step, edge.literal), (set(), 0))
-                found[edge.step, edge.literal] = (ends | {edge.end}, count + edge.count)
-        return tuple(
-            (step, frozenset(ends), literal, n) for (step, literal), (ends, n) in sorted(found.items(), key=_key)
-        )
+                found[edge.step, edge.literal].add(edge.end)
+        return tuple((step, frozenset(ends), literal) for (step, literal), ends in sorted(found.items(), key=_key))
 
     def extend(self, path: RelationPath, start: Place) -> Iterable[RelationPath]:
         """The path and one more step, in every way there is."""
         if path.literal:
             return
-        for step, end, literal, _ in self.steps_from(path.end if path.places else start):
+        for step, end, literal in self.steps_from(path.end if path.places else start):
             yield RelationPath((*path.steps, step), (*path.places, end), literal)
 
     def into_value(self, prop: URIRef) -> RelationPath:

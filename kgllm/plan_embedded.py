@@ -296,7 +296,7 @@ class EmbeddedPlanner:
 
     def _by_name(self, sketch: Sketch) -> Sketch:
         """The sketch with the names of its answers in their place, where the graph names them by a relation."""
-        if sketch.form != "select" or sketch.projection is not None or sketch.literal or sketch.group_count:
+        if sketch.form != "select" or sketch.projection is not None or sketch.literal:
             return sketch
         named = [
             path
@@ -439,7 +439,7 @@ class EmbeddedPlanner:
 
 def _condition(path: RelationPath, bound: Bound) -> Condition | None:
     """A bound as a condition on the literals at the end of a path; ``None`` if they are no numbers or dates."""
-    kinds = [d for d in path.end if d is not None]
+    kinds = sorted(d for d in path.end if d is not None)
     if any(str(d).endswith(("#date", "#dateTime", "#gYear", "#gYearMonth")) for d in kinds):
         if bound.is_date:
             lexical = bound.value if str(kinds[0]).endswith("#date") else f"{bound.value}T00:00:00"
@@ -450,7 +450,7 @@ def _condition(path: RelationPath, bound: Bound) -> Condition | None:
             return Condition(path, "starts", Literal(bound.value))
         year = {">": f"{int(bound.value) + 1}", "<=": f"{int(bound.value) + 1}"}.get(bound.operator, bound.value)
         operator = {">": ">=", "<=": "<"}.get(bound.operator, bound.operator)
-        kind = str(next(d for d in kinds))
+        kind = str(min(d for d in kinds if is_date(d)))
         written = {"date": f"{year}-01-01", "dateTime": f"{year}-01-01T00:00:00", "gYearMonth": f"{year}-01"}
         lexical = written.get(kind.rsplit("#", 1)[-1], year)
         return Condition(path, operator, Literal(lexical, datatype=URIRef(kind)))  # type: ignore[arg-type]

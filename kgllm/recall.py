@@ -17,7 +17,7 @@ from kgllm.memory import Role, WorkingMemoryGraph
 from kgllm.ontology import DESCRIPTION_PROPERTIES, NAME_PROPERTIES, RDF_TYPE
 from kgllm.protocols import Hit, Rows
 from kgllm.query import Query, Variable
-from kgllm.terms import BNode, Literal, Node, Term, Triple, URIRef
+from kgllm.terms import BNode, Literal, Node, Term, Triple, URIRef, n3
 
 __all__ = ["Recalled", "recall"]
 
@@ -31,12 +31,16 @@ _FALSE = Literal("false", datatype=URIRef("http://www.w3.org/2001/XMLSchema#bool
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """The rows of a query, the memory behind them, and for each first column the triples that it rests on."""
+    """The rows of a query, the memory behind them, and for each first column the triples that it rests on.
+
+    ``members`` are the terms that a count counts, as many as were traced.
+    """
 
     query: Query
     rows: Rows
     memory: WorkingMemoryGraph
     evidence: dict[Term, tuple[Triple, ...]]
+    members: tuple[Term, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -62,11 +66,12 @@ def recall(
             rows = Rows(rows.vars, sorted(rows.rows, key=lambda row: (row[0] in named, _by_value(row))), rows.complete)
         holds = bool(rows.rows)
     evidence: dict[Term, tuple[Triple, ...]] = {}
+    members: tuple[Term, ...] = ()
     if holds:
-        evidence = _evidence(query, rows, memory, index, timeout_s)
+        evidence, members = _evidence(query, rows, memory, index, timeout_s)
     _set_roles(query, rows, memory)
     _set_labels(memory, index)
-    return Recalled(query, rows, memory, evidence)
+    return Recalled(query, rows, memory, evidence, members)
 
 
 def _by_value(row: tuple[Term | None, ...]) -> list[tuple[float, str]]:
@@ -81,8 +86,8 @@ def _by_value(row: tuple[Term | None, ...]) -> list[tuple[float, str]]:
 
 def _evidence(
     query: Query, rows: Rows, memory: WorkingMemoryGraph, index: Index, timeout_s: float
-) -> dict[Term, tuple[Triple, ...]]:
-    """The triples of every solution, by the term in the first column that the solution belongs to.
+) -> tuple[dict[Term, tuple[Triple, ...]], tuple[Term, ...]]:
+    """The triples of every solution, by the term in the first column that it belongs to; and what a count counts.
 
     Of a long result the first rows are traced. One answer with very many solutions leaves no room for others, so those
     that got none are asked for again.
@@ -91,18 +96,21 @@ def _evidence(
     if not isinstance(first, Variable):
         whole = [row[0] for row in rows.rows if row[0] is not None]
         found = _solutions(query, (), index, timeout_s)
-        return dict.fromkeys(whole, _take_in(query, found, memory, None).get(None, ()))
+        counted = [solution.get(first.variable.name) for solution in found] if first is not None else []
+        triples = _take_in(query, found, memory, None, index, timeout_s).get(None, ())
+        return dict.fromkeys(whole, triples), tuple(dict.fromkeys(term for term in counted if term is not None))
     missing = list(dict.fromkeys(row[0] for row in rows.rows if row[0] is not None))[:_TRACED]
     evidence: dict[Term, tuple[Triple, ...]] = {}
     while missing:
         restricted = not any(isinstance(term, BNode) for term in missing)  # a blank node cannot be named in a query
         found = _solutions(query, missing if restricted else (), index, timeout_s)
-        traced = {t: triples for t, triples in _take_in(query, found, memory, first).items() if t in set(missing)}
+        by_term = _take_in(query, found, memory, first, index, timeout_s)
+        traced = {term: triples for term, triples in by_term.items() if term in set(missing)}
         evidence |= {term: triples for term, triples in traced.items() if term is not None}
         if not traced or not restricted:
             break
         missing = [term for term in missing if term not in evidence]
-    return evidence
+    return evidence, ()
 
 
 def _solutions(query: Query, answers: Sequence[Term], index: Index, timeout_s: float) -> list[dict[str, Term | None]]:
@@ -115,17 +123,43 @@ def _solutions(query: Query, answers: Sequence[Term], index: Index, timeout_s: f
 
 
 def _take_in(
-    query: Query, solutions: Sequence[dict[str, Term | None]], memory: WorkingMemoryGraph, by: Variable | None
+    query: Query,
+    solutions: Sequence[dict[str, Term | None]],
+    memory: WorkingMemoryGraph,
+    by: Variable | None,
+    index: Index,
+    timeout_s: float,
 ) -> dict[Term | None, tuple[Triple, ...]]:
-    """Assert the triples of solutions, and return them by the term of a variable; under None without one."""
+    """Assert the triples of solutions, and return them by the term of a variable; under None without one.
+
+    A solution proves the triples of the pattern's plain part. Those of optional and alternative parts may have been
+    matched by nothing, so the graph is asked for them.
+    """
+    plain = set(query.where.patterns)
+    made = [
+        (solution.get(by.name) if by is not None else None, triple, pattern in plain)
+        for solution in solutions
+        for pattern in query.where.triple_patterns()
+        if (triple := pattern.at(solution)) is not None
+    ]
+    stated = _stated({triple for _, triple, is_proved in made if not is_proved}, index, timeout_s)
     collected: dict[Term | None, dict[Triple, None]] = defaultdict(dict)
-    for solution in solutions:
-        for pattern in query.where.triple_patterns():
-            triple = pattern.at(solution)
-            if triple is not None:
-                memory.assert_triple(triple)
-                collected[solution.get(by.name) if by is not None else None][triple] = None
+    for owner, triple, is_proved in made:
+        if is_proved or triple in stated:
+            memory.assert_triple(triple)
+            collected[owner][triple] = None
     return {owner: tuple(triples) for owner, triples in collected.items()}
+
+
+def _stated(triples: set[Triple], index: Index, timeout_s: float) -> set[Triple]:
+    """Those of some triples that the graph states; one with a blank node cannot be asked for, and is left out."""
+    asked = sorted(" ".join(n3(part) for part in t) for t in triples if not any(isinstance(p, BNode) for p in t))
+    found: set[Triple] = set()
+    for start in range(0, len(asked), 200):
+        values = " ".join(f"({written})" for written in asked[start : start + 200])
+        sparql = f"SELECT ?s ?p ?o WHERE {{ VALUES (?s ?p ?o) {{ {values} }} ?s ?p ?o }}"
+        found |= {(s, p, o) for s, p, o in index.store.select(sparql, timeout_s=timeout_s).rows}  # type: ignore[misc]
+    return found
 
 
 def _describe(query: Query, memory: WorkingMemoryGraph, index: Index, timeout_s: float) -> Recalled:

@@ -16,6 +16,7 @@ from kgllm.protocols import Vectors
 from kgllm.similarity import Similarities, Vocabulary
 from kgllm.sketch import Anchor, Sketch
 from kgllm.terms import URIRef
+from kgllm.vocabularies import NUMERIC
 from kgllm.words import KINDS, Form, Token, asks_for, content_tokens, is_function_word, word_pairs
 
 __all__ = ["Scorer", "phrase"]
@@ -40,7 +41,6 @@ _IMPLIED = 0.6  # a literal says by itself which property it is a value of
 _TELLING = 0.4  # similarity from which a word is taken to name a class or relation
 _SURE = 0.6  # score from which a mention is taken to be one
 _DATE_TYPES = ("#date", "#dateTime", "#gYear", "#gYearMonth", "#time")
-_NUMBER_TYPES = ("integer", "decimal", "double", "float", "int", "long", "short", "nonNegativeInteger")
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +207,7 @@ class Scorer:
                 similarities[0] = max(similarities[0], _IMPLIED)
             aligned += similarities
             spent |= {word for _, word in chosen if word is not None}
-        hanging = [sketch.extreme.path if sketch.extreme else None, sketch.projection, sketch.group_count]
+        hanging = [sketch.extreme.path if sketch.extreme else None, sketch.projection]
         loose = [self.similarities.of_step(step) for c in sketch.conditions for step in c.path.steps]
         loose += [self.similarities.of_step(step) for path in hanging if path is not None for step in path.steps]
         if sketch.cls is not None:
@@ -238,13 +238,13 @@ class Scorer:
         if self.form == "who":
             fit = -0.6 if literal else self._kin(place, KINDS["who"])
         elif self.form == "when":
-            is_date = literal and any(str(d).endswith(_DATE_TYPES) for d in place)
-            fit = 1.0 if is_date else self._ends_in(sketch, KINDS["when"])
+            dated = literal and any(is_date(d) for d in place)
+            fit = 1.0 if dated else self._ends_in(sketch, KINDS["when"])
         elif self.form == "where":
             fit = max(self._kin(place, KINDS["where"]), self._ends_in(sketch, KINDS["where"]))
         elif self.form == "how many":
-            is_number = literal and any(str(d).endswith(_NUMBER_TYPES) for d in place)
-            fit = 0.3 if is_number else 0.4 if sketch.form == "count" else -0.5
+            counted = literal and any(is_number(d) for d in place)
+            fit = 0.3 if counted else 0.4 if sketch.form == "count" else -0.5
         if self._expected is not None and sketch.form != "ask":
             kinds = float(self.similarities.of_place(place)[self._expected])
             last = [path.steps[-1] for path in sketch.paths() if path.steps][-1:]
@@ -367,7 +367,7 @@ def _path_phrase(path: RelationPath, start: str, ontology: Ontology) -> str:
 
 def is_number(iri: URIRef | None) -> bool:
     """Whether a datatype is one of numbers."""
-    return iri is not None and str(iri).endswith(_NUMBER_TYPES)
+    return str(iri) in NUMERIC
 
 
 def is_date(iri: URIRef | None) -> bool:

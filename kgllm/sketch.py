@@ -83,7 +83,6 @@ class Sketch:
     conditions: tuple[Condition, ...] = ()
     extreme: Extreme | None = None
     projection: RelationPath | None = None
-    group_count: RelationPath | None = None
 
     def anchors(self) -> Iterator[Anchor]:
         """Everything that the question names and the sketch uses."""
@@ -96,7 +95,7 @@ class Sketch:
         """Every path of it."""
         yield from (branch.path for branch in self.branches)
         yield from (condition.path for condition in self.conditions)
-        for path in (self.extreme.path if self.extreme else None, self.projection, self.group_count):
+        for path in (self.extreme.path if self.extreme else None, self.projection):
             if path is not None:
                 yield path
 
@@ -130,10 +129,7 @@ class Sketch:
         answer: Variable = Variable("y") if self.projection is not None else ANSWER
         if self.form == "count":
             return Query("count", where, (Aggregate("count", answer),))
-        if self.group_count is not None:
-            return Query("select", where, (ANSWER, Aggregate("count", Variable("n"))), group_by=(ANSWER,))
         order: tuple[Order, ...] = ()
-        group_by: tuple[Variable, ...] = ()
         if self.extreme is not None and self.extreme.by_count:
             counted = Aggregate("count", _VALUE)
             order = (Order(Variable(counted.name), self.extreme.descending),)
@@ -141,7 +137,7 @@ class Sketch:
         if self.extreme is not None:
             key = answer if self.extreme.path == self.projection else _VALUE
             order = (Order(key, self.extreme.descending, self.extreme.numeric),)
-        return Query("select", where, (answer,), group_by=group_by, order_by=order, limit=1 if order else None)
+        return Query("select", where, (answer,), order_by=order, limit=1 if order else None)
 
     def _where(self, ontology: Ontology) -> Group:
         parts: list[Group] = []
@@ -160,7 +156,7 @@ class Sketch:
             end = Variable(f"v{number}")
             parts.append(condition.path.group(ANSWER, end, prefix=f"w{number}"))
             comparisons.append(Comparison(end, condition.operator, condition.value, condition.numeric))
-        hanging = [(self.projection, Variable("y"), "z"), (self.group_count, Variable("n"), "m")]
+        hanging = [(self.projection, Variable("y"), "z")]
         if self.extreme is not None and self.extreme.path != self.projection:
             hanging.append((self.extreme.path, _VALUE, "e"))
         parts += [path.group(ANSWER, end, prefix=prefix) for path, end, prefix in hanging if path is not None]

@@ -6,6 +6,7 @@ what the graph already violates without the memory is the data's fault.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -14,18 +15,17 @@ from typing import Any, TypeAlias
 from typing import Literal as OneOfStrings
 
 from kgllm.memory import WorkingMemoryGraph
-from kgllm.ontology import RDF_TYPE, Ontology, is_vocabulary
+from kgllm.ontology import Ontology
 from kgllm.protocols import GraphStore
 from kgllm.query import Path, PatternTerm, Query, Values
 from kgllm.terms import BNode, Literal, Node, Term, Triple, URIRef, n3
+from kgllm.vocabularies import LEAST_OF_INTEGERS, RDF_TYPE, XSD, is_vocabulary
 
 __all__ = ["ShapesCheck", "Violation", "blame", "validate_memory", "validate_query", "validate_triples"]
 
 Severity: TypeAlias = OneOfStrings["Violation", "Warning", "Info"]
 ShapesCheck: TypeAlias = Callable[[Sequence[Triple], set[Node]], "list[Violation]"]
 """Checks triples against the user's shapes and returns the violations at some focus nodes."""
-
-_XSD = "http://www.w3.org/2001/XMLSchema#"
 
 
 def _a(label: str) -> str:
@@ -196,14 +196,14 @@ def _literal_faults(
     if focus is not None and s not in focus:
         return []
     found = []
-    datatype = str(o.datatype or _XSD + "string")
+    datatype = str(o.datatype or XSD + "string")
     if ill_typed(o):
         found.append(
             Violation(s, p, o, "datatype", "Violation", f"“{o}” is not written as {datatype.rsplit('#', 1)[-1]}")
         )
-    wanted = [str(axiom[0]) for axiom in ranges if len(axiom) == 1 and str(axiom[0]).startswith(_XSD)]
+    wanted = [str(axiom[0]) for axiom in ranges if len(axiom) == 1 and str(axiom[0]).startswith(XSD)]
     for kind in wanted:
-        if kind != datatype and not _has_value_of(o, datatype, kind) and not (kind == _XSD + "string" and o.language):
+        if kind != datatype and not _has_value_of(o, datatype, kind) and not (kind == XSD + "string" and o.language):
             short = kind.rsplit("#", 1)[-1]
             found.append(
                 Violation(s, p, o, "datatype", "Violation", f"“{o}” is {datatype.rsplit('#', 1)[-1]}, not {short}")
@@ -211,35 +211,33 @@ def _literal_faults(
     return found
 
 
-_INTEGERS = {
-    _XSD + name
-    for name in ("integer", "int", "long", "short", "byte", "nonNegativeInteger", "positiveInteger", "unsignedInt")
+_GREATEST = {XSD + "nonPositiveInteger": 0, XSD + "negativeInteger": -1}
+_NUMBER = r"[+-]?(\d+(\.\d*)?|\.\d+)"
+_LEXICAL = {
+    **dict.fromkeys(LEAST_OF_INTEGERS, r"[+-]?\d+"),
+    XSD + "decimal": _NUMBER,
+    XSD + "double": _NUMBER + r"([eE][+-]?\d+)?|[+-]?INF|NaN",
+    XSD + "float": _NUMBER + r"([eE][+-]?\d+)?|[+-]?INF|NaN",
+    XSD + "boolean": r"true|false|0|1",
+    XSD + "date": r"-?\d{4,}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(Z|[+-]\d\d:\d\d)?",
+    XSD + "dateTime": r"-?\d{4,}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?",
+    XSD + "gYear": r"-?\d{4,}(Z|[+-]\d\d:\d\d)?",
 }
-_FROM_ZERO = {_XSD + "nonNegativeInteger": 0, _XSD + "positiveInteger": 1, _XSD + "unsignedInt": 0}
 
 
 def _has_value_of(literal: Literal, datatype: str, kind: str) -> bool:
     """Whether a literal of one datatype lies in the value space of another (XML Schema 1.1, part 2, section 2.2.3)."""
-    if datatype in _INTEGERS and kind in _INTEGERS:
-        return kind not in _FROM_ZERO or (not ill_typed(literal) and int(str(literal)) >= _FROM_ZERO[kind])
-    return kind == _XSD + "decimal" and datatype in _INTEGERS
+    if kind == XSD + "decimal":
+        return datatype in LEAST_OF_INTEGERS
+    if datatype not in LEAST_OF_INTEGERS or kind not in LEAST_OF_INTEGERS or ill_typed(literal):
+        return False
+    least, greatest, value = LEAST_OF_INTEGERS[kind], _GREATEST.get(kind), int(str(literal))
+    return (least is None or value >= least) and (greatest is None or value <= greatest)
 
 
 def ill_typed(literal: Literal) -> bool:
     """Whether a literal's text is outside its datatype's lexical space (the common XML Schema types)."""
-    import re
-
-    patterns = {
-        **dict.fromkeys(_INTEGERS, r"[+-]?\d+"),
-        _XSD + "decimal": r"[+-]?(\d+(\.\d*)?|\.\d+)",
-        _XSD + "double": r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[+-]?INF|NaN",
-        _XSD + "float": r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[+-]?INF|NaN",
-        _XSD + "boolean": r"true|false|0|1",
-        _XSD + "date": r"-?\d{4,}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(Z|[+-]\d\d:\d\d)?",
-        _XSD + "dateTime": r"-?\d{4,}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?",
-        _XSD + "gYear": r"-?\d{4,}(Z|[+-]\d\d:\d\d)?",
-    }
-    pattern = patterns.get(str(literal.datatype))
+    pattern = _LEXICAL.get(str(literal.datatype))
     return pattern is not None and re.fullmatch(pattern, str(literal).strip()) is None
 
 
@@ -285,7 +283,12 @@ def validate_memory(
 
     def check(triples: Sequence[Triple]) -> list[Violation]:
         found = validate_triples(triples, ontology, focus=nodes)
-        return found + (shapes(triples, nodes) if shapes is not None and is_whole else [])
+        if shapes is None:
+            return found
+        if not is_whole:
+            message = "the shapes were not checked: the memory's surroundings are too large to be fetched whole"
+            return [*found, Violation(None, None, None, "notChecked", "Info", message)]
+        return found + shapes(triples, nodes)
 
     before = check(around)
     added = set(memory.triples()).difference(around)

@@ -7,7 +7,9 @@ from kgllm.terms import URIRef
 __all__ = [
     "ALIAS_PROPERTIES",
     "DESCRIPTION_PROPERTIES",
+    "LEAST_OF_INTEGERS",
     "NAME_PROPERTIES",
+    "NUMERIC",
     "OWL",
     "RDF",
     "RDFS",
@@ -28,6 +30,24 @@ SCHEMA = "https://schema.org/"
 SCHEMA_PLAIN = "http://schema.org/"  # as most graphs write it
 DCTERMS = "http://purl.org/dc/terms/"
 XSD = "http://www.w3.org/2001/XMLSchema#"
+
+LEAST_OF_INTEGERS: dict[str, int | None] = {
+    XSD + "integer": None,
+    XSD + "long": -(2**63),
+    XSD + "int": -(2**31),
+    XSD + "short": -(2**15),
+    XSD + "byte": -(2**7),
+    XSD + "nonNegativeInteger": 0,
+    XSD + "positiveInteger": 1,
+    XSD + "nonPositiveInteger": None,
+    XSD + "negativeInteger": None,
+    XSD + "unsignedLong": 0,
+    XSD + "unsignedInt": 0,
+    XSD + "unsignedShort": 0,
+    XSD + "unsignedByte": 0,
+}
+"""The datatypes derived from xsd:integer, and the least value of each where there is one (XML Schema 1.1, part 2)."""
+NUMERIC = frozenset(LEAST_OF_INTEGERS) | {XSD + "decimal", XSD + "double", XSD + "float"}
 
 RDF_TYPE = URIRef(RDF + "type")
 RDFS_LABEL = URIRef(RDFS + "label")

@@ -109,6 +109,7 @@ _YES_NO = re.compile(
     re.I,
 )
 _GERMAN_WHAT = re.compile(r"was (?:ist|sind|war|waren|hat|haben|macht|bedeutet|für)\b", re.I)
+_ASKS_ELSE = re.compile(r"\b(?:which|what|whom|how many)\b", re.I)
 _ANY = re.compile(r"^(?:(?:is|are|was|were) there|do(?:es)? (?:we|it|anyone|anything)|gibt es)\b|\bany\b", re.I)
 _NEGATION = re.compile(r"\b(?:not|never|without|neither|nor|nicht|nie|ohne|kein\w*)\b|\w+n['’]t\b", re.I)
 _HOW_MANY = re.compile(
@@ -131,7 +132,7 @@ _WHICH = re.compile(rf"\b(?:which|what|welche[rsnm]?|{_WAS})\b", re.I)
 def asks_for(question: str) -> Form:
     """The kind of answer that the wording asks for."""
     text = question.strip()
-    if _YES_NO.match(text) and not _GERMAN_WHAT.match(text):
+    if _YES_NO.match(text) and not _GERMAN_WHAT.match(text) and not _ASKS_ELSE.search(text):
         return "yes/no"
     for form, pattern in (("how many", _HOW_MANY), ("when", _WHEN), ("where", _WHERE), ("who", _WHO)):
         if pattern.search(text):

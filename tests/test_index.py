@@ -47,9 +47,8 @@ def test_more_iris_than_one_query_takes_are_all_described(index: Index) -> None:
     assert set(index.described(every)) == set(every)
 
 
-def test_the_nearest_are_of_the_kinds_asked_for_best_first(index: Index) -> None:
-    hits = index.nearest("a walk outside a spacecraft", k=5, kinds=["class"])
-    assert {hit.kind for hit in hits} == {"class"}
+def test_the_nearest_are_best_first(index: Index) -> None:
+    hits = index.nearest("a walk outside a spacecraft", k=5)
     assert URIRef(SF + "Spacewalk") in {hit.iri for hit in hits}
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
 
@@ -76,6 +75,6 @@ def test_phrases_are_unit_vectors_and_the_same_every_time(index: Index) -> None:
 
 
 def test_names_match_whole_whatever_their_case(index: Index) -> None:
-    rows = {match.row for match in index.matches(["neil armstrong"])["neil armstrong"]}
+    rows = {match.row for match in index.names.exact(["neil armstrong"])["neil armstrong"]}
     assert ARMSTRONG in {description.iri for description in index.descriptions(sorted(rows)).values()}
-    assert not index.matches(["neil armstrongest"]).get("neil armstrongest")
+    assert not index.names.exact(["neil armstrongest"]).get("neil armstrongest")

@@ -113,3 +113,19 @@ def test_the_text_cites_facts_and_cannot_steer_a_terminal(recalled: Recall) -> N
     assert text.startswith("The director of Heat is Michael")
     assert text.endswith("[1].")
     assert "\x1b" not in text + claims[0].text
+
+
+def test_an_optional_part_that_matched_nothing_is_no_fact(recalled: Recall) -> None:
+    absent = TriplePattern(ex("heat"), ex("director"), ex("scott"))  # ground, and in no graph
+    present = TriplePattern(ex("heat"), ex("director"), ex("mann"))
+    where = Group((BY_SCOTT,), optional=(Group((absent,)), Group((present,))))
+    memory = recalled(Query("select", where, (X,))).memory
+    assert (ex("heat"), ex("director"), ex("mann")) in memory
+    assert (ex("heat"), ex("director"), ex("scott")) not in memory
+
+
+def test_a_count_names_what_it_counts_and_not_what_lies_between(recalled: Recall) -> None:
+    people = Variable("p")
+    where = Group((TriplePattern(X, ex("director"), people), TriplePattern(X, ex("year"), YEAR)))
+    found = recalled(Query("count", where, (Aggregate("count", people),)))
+    assert set(found.members) == {ex("scott"), ex("mann")}
