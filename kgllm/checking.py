@@ -144,7 +144,7 @@ def _check_new(workspace: Workspace, new: Sequence[Triple]) -> list[Violation]:
 def _findings(workspace: Workspace, triples: Sequence[Triple]) -> list[Violation]:
     found = validate_triples(triples, workspace.ontology)
     if workspace.shapes is not None:
-        found += workspace.shapes(triples, {end for s, _, o in triples for end in (s, o)})
+        found += workspace.shapes(triples, None)
     return found
 
 

@@ -1,6 +1,6 @@
 """Where the parts are put together: a source, its ontology and shapes, the index folder, and the engines behind them.
 
-Only this module and ``kgllm.settings`` know which engine stands behind which protocol.
+Here it is decided which engine stands behind which protocol; a language model's is chosen in ``kgllm.opening``.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -27,12 +27,13 @@ from kgllm.ontology import RDFS_SUBCLASS, Ontology, read_ontology
 from kgllm.protocols import Embedder, GraphStore, Progress, Rows
 from kgllm.sources import Source, file_fingerprint
 from kgllm.terms import Namespaces, Node, Triple, URIRef, local_name, n3
-from kgllm.validate import ShapesCheck, Violation
+from kgllm.validate import Violation
 
 if TYPE_CHECKING:
     import rdflib
 
     from kgllm.engines.sentence_transformers import SentenceTransformersEmbedder
+    from kgllm.engines.shacl import Shapes
 
 __all__ = ["Workspace"]
 
@@ -112,8 +113,8 @@ class Workspace:
                 extra.close()
 
     @cached_property
-    def shapes(self) -> ShapesCheck | None:
-        """The check against the user's shapes; ``None`` without any. Raises ``RdfSyntaxError`` for broken ones."""
+    def shapes(self) -> Callable[[Sequence[Triple], set[Node] | None], list[Violation]] | None:
+        """The check against the user's shapes, ``None`` without any. Raises ``RdfSyntaxError`` for broken ones."""
         if not self.shapes_files:
             return None
         from kgllm.engines.shacl import Shapes
@@ -334,7 +335,7 @@ class Workspace:
     def mismatch(self, generation: Generation) -> str | None:
         """What makes an index another one than is asked for; ``None`` if nothing does."""
         manifest = generation.manifest
-        if manifest.get("format") != FORMAT:
+        if manifest.get("index_format") != FORMAT:
             return f"it was written by kgllm {manifest.get('kgllm')}, in another format"
         if (built := manifest["settings"]) != (asked := self.settings.to_json()):
             changed = [key for key in asked if asked[key] != built.get(key)]
@@ -364,10 +365,13 @@ class Workspace:
         return None if facts["ontology"] == now["ontology"] else "the ontology changed since it was made"
 
 
-def _against(shapes: Any, timeout_s: float, triples: Sequence[Triple], focus: set[Node]) -> list[Violation]:
-    """The SHACL violations of triples at some nodes; one remark where the check did not finish."""
+def _against(shapes: Shapes, timeout_s: float, triples: Sequence[Triple], focus: set[Node] | None) -> list[Violation]:
+    """The SHACL violations of triples, everywhere or at the IRIs in ``focus``; one remark if the check did not finish.
+
+    A blank node has no name to fetch its facts by, so that what a part of a graph shows of one proves nothing.
+    """
     data = "".join(f"{n3(s)} {n3(p)} {n3(o)} .\n" for s, p, o in triples)
-    nodes = [node for node in focus if isinstance(node, URIRef)]
+    nodes = None if focus is None else [node for node in focus if isinstance(node, URIRef)]
     report = shapes.validate(data.encode(), focus=nodes, timeout_s=timeout_s)
     if report.conforms is None:
         return [Violation(None, None, None, "notChecked", "Info", f"the shapes were not checked within {timeout_s} s")]
@@ -381,7 +385,7 @@ def _against(shapes: Any, timeout_s: float, triples: Sequence[Triple], focus: se
             result.message,
         )
         for result in report.results
-        if result.focus in focus
+        if focus is None or result.focus in focus
     ]
 
 

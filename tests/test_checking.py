@@ -115,6 +115,21 @@ def test_a_value_the_graph_has_already_is_not_missed(open_graph: Open) -> None:
     assert report.conforms is True
 
 
+def test_a_blank_node_is_held_to_the_shapes_like_any_other(open_graph: Open) -> None:
+    nameless = "[] a ex:Dog ."
+    whole = check(open_graph(GOOD + nameless, shapes=SHAPES))
+    assert [(v.constraint, v.blame) for v in whole.violations] == [("MinCountConstraintComponent", "data")]
+    joining = check(open_graph(shapes=SHAPES), (HEAD + nameless).encode())
+    assert [(v.constraint, v.blame) for v in joining.violations] == [("MinCountConstraintComponent", "memory")]
+    assert check(open_graph(GOOD + "[] a ex:Dog ; ex:owner ex:ann .", shapes=SHAPES)).conforms is True
+
+
+def test_a_target_that_the_graph_never_mentions_is_checked_too(open_graph: Open) -> None:
+    shapes = "ex:S a sh:NodeShape ; sh:targetNode ex:gone ; sh:property [ sh:path ex:owner ; sh:minCount 1 ] ."
+    assert found(check(open_graph(shapes=shapes))) == {("MinCountConstraintComponent", "gone", "data")}
+    assert check(open_graph(shapes=shapes), (HEAD + "ex:fido ex:likes ex:rex .").encode()).conforms is True
+
+
 def test_blank_nodes_of_a_file_are_not_those_of_the_graph(open_graph: Open) -> None:
     report = check(open_graph("_:b a ex:Dog ; ex:owner ex:ann ."), (HEAD + "_:b a ex:Person .").encode())
     assert report.conforms is True
