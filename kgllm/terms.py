@@ -1,7 +1,9 @@
 """RDF terms as the rest of kgllm speaks of them: rdflib's terms, CURIEs, names, and text safe to show.
 
 Literals keep the lexical form in which the graph wrote them: rdflib's normalisation changes data
-(``"1e999999999"^^xsd:decimal``) and costs gigabytes for some, so it is switched off here, once.
+(``"1e999999999"^^xsd:decimal``) and costs gigabytes for some, so it is switched off here, and at each literal that is
+read:
+pySHACL switches it on again for the whole process.
 """
 
 from __future__ import annotations
@@ -66,7 +68,7 @@ def from_ox(term: ox.NamedNode | ox.BlankNode | ox.Literal) -> Term:
         return Literal(term.value, lang=term.language)
     if term.datatype.value == "http://www.w3.org/2001/XMLSchema#string":
         return Literal(term.value)
-    return Literal(term.value, datatype=URIRef(term.datatype.value))
+    return Literal(term.value, datatype=URIRef(term.datatype.value), normalize=False)
 
 
 def to_ox(term: Node) -> ox.NamedNode | ox.BlankNode | ox.Literal:
@@ -121,7 +123,7 @@ def parse_term(text: str) -> Term:
     datatype = match["datatype"]
     if datatype == "" or _SURROGATE.search(text) or _SURROGATE.search(value):
         raise ValueError(f"not an N-Triples term: {text[:80]!r}")
-    return Literal(value, lang=match["lang"], datatype=URIRef(datatype) if datatype else None)
+    return Literal(value, lang=match["lang"], datatype=URIRef(datatype) if datatype else None, normalize=False)
 
 
 def local_name(iri: str) -> str:

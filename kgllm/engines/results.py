@@ -88,7 +88,7 @@ def _term(cell: str, terms: dict[str, Term | None]) -> Term:
         datatype = next((iri for pattern, iri in _BARE if pattern.fullmatch(cell)), None)
         if datatype is None:
             raise _triple_term()
-        term = Literal(cell, datatype=datatype)
+        term = Literal(cell, datatype=datatype, normalize=False)
     terms[cell] = term
     return term
 
