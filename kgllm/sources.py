@@ -6,10 +6,10 @@ import difflib
 import glob
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from kgllm.errors import InputError, SourceNotFoundError
 
@@ -28,24 +28,31 @@ FORMATS = {
 }
 """File extension to the name of its ``pyoxigraph.RdfFormat``. Each may be followed by ``.gz``."""
 
+_URL = "write it as https://example.org/sparql, or https://name:password@example.org/sparql"
+
 SourceLike: TypeAlias = "str | Path | Sequence[str | Path]"
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A graph's whereabouts: ``files`` sorted and without repetition, or the ``url`` of an endpoint."""
+    """A graph's whereabouts: ``files`` sorted and without repetition, or the ``url`` of an endpoint.
+
+    A name and a password that stood in the URL are kept apart from it, so that what shows the URL doesn't show them.
+    """
 
     kind: Literal["files", "endpoint"]
     files: tuple[Path, ...]
     url: str | None
     name: str
+    username: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
 
 
 def resolve(source: SourceLike) -> Source:
     """The files or the endpoint that ``source`` names: a path, glob, folder, a list of these, or an http(s) URL.
 
     A folder is searched to all depths for files with RDF extensions. Raises ``SourceNotFoundError`` where there is
-    nothing, ``InputError`` for a file whose extension is no RDF format's.
+    nothing, ``InputError`` for a file whose extension is no RDF format's and for a URL that is none.
     """
     parts = [source] if isinstance(source, str | Path) else list(source)
     urls = [str(part) for part in parts if str(part).startswith(("http://", "https://"))]
@@ -53,9 +60,9 @@ def resolve(source: SourceLike) -> Source:
         if len(parts) > 1:
             raise InputError(
                 "a SPARQL endpoint cannot be mixed with other sources",
-                try_next=f"give {urls[0]} alone, or files alone",
+                try_next="give the URL of the endpoint alone, or files alone",
             )
-        return Source("endpoint", (), urls[0], urlsplit(urls[0]).hostname or urls[0])
+        return _endpoint(urls[0])
     if not parts:
         raise InputError(
             "no source was given", try_next="give a file, a folder, a glob or the URL of a SPARQL endpoint"
@@ -78,6 +85,19 @@ def file_fingerprint(files: Iterable[Path]) -> str:
         with file.open("rb") as opened:
             digests.append(hashlib.file_digest(opened, "sha256").digest())
     return hashlib.sha256(b"".join(sorted(digests))).hexdigest()
+
+
+def _endpoint(url: str) -> Source:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port  # both are read only now
+    except ValueError as error:
+        raise InputError("the address of the SPARQL endpoint is no URL", why=str(error), try_next=_URL) from None
+    if not host:
+        raise InputError("the address of the SPARQL endpoint names no host", try_next=_URL)
+    address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    username, password = (None if text is None else unquote(text) for text in (parts.username, parts.password))
+    return Source("endpoint", (), address, host, username, password)
 
 
 def _files(part: str | Path) -> list[Path]:

@@ -20,10 +20,10 @@ from kgllm.engines.faiss import FaissIndex
 from kgllm.engines.guard import refuse_unless_read_only
 from kgllm.engines.onnx import CARD_FILE, MODEL_FILE, TOKENIZER_FILE, OnnxEmbedder
 from kgllm.engines.oxigraph import OxigraphStore, graph_fingerprint
-from kgllm.errors import EmbedderError, IncompleteDataError, IndexMismatchError, InputError
+from kgllm.errors import DeadlineError, EmbedderError, IncompleteDataError, IndexMismatchError, InputError
 from kgllm.generations import Generation, Generations
 from kgllm.index import FORMAT, Index, IndexSettings, fill_generation
-from kgllm.ontology import RDFS_SUBCLASS, Ontology, read_ontology
+from kgllm.ontology import RDFS_SUBCLASS, Ontology, read_ontology, whole
 from kgllm.protocols import Embedder, GraphStore, Progress, Rows
 from kgllm.sources import Source, file_fingerprint
 from kgllm.terms import Namespaces, Node, Triple, URIRef, local_name, n3
@@ -84,6 +84,10 @@ class Workspace:
         """What the source is called in messages."""
         return self.source.name if isinstance(self.source, Source) else "rdflib graph"
 
+    @property
+    def _is_endpoint(self) -> bool:
+        return isinstance(self.source, Source) and self.source.kind == "endpoint"
+
     @cached_property
     def _opened(self) -> _Opened:
         return _Opened()
@@ -93,7 +97,8 @@ class Workspace:
         """The graph alone: the index's own store where it is up to date, else the endpoint, or the files in memory."""
         if self._opened.index is not None:
             return self._opened.index.store
-        generation = self._generations.current(verify="sizes") if self.folder.exists() else None
+        is_kept = not self._is_endpoint and self.folder.exists()
+        generation = self._generations.current(verify="sizes") if is_kept else None
         if generation is not None and self.mismatch(generation) is None:
             self._opened.store = self._open_store(generation)
         else:
@@ -237,9 +242,9 @@ class Workspace:
             for name in (MODEL_FILE, TOKENIZER_FILE, CARD_FILE):
                 shutil.copyfile(exported / name, folder / "embedder" / name)
         self.progress("load the graph", 0, 1)
-        if isinstance(self.source, Source) and self.source.kind == "endpoint":
-            store: GraphStore = self._load_store()
-            source["fingerprint"] = self._endpoint_fingerprint(store)
+        if self._is_endpoint:
+            store = self.store
+            source["fingerprint"] = self._endpoint_fingerprint
         else:
             given = self.source.files if isinstance(self.source, Source) else self.source
             built = OxigraphStore.build(given, folder / "kg")
@@ -258,7 +263,8 @@ class Workspace:
                 progress=self.progress,
             )
         finally:
-            store.close()
+            if not self._is_endpoint:
+                store.close()
         if extra is not None:
             source["prefixes"] = extra.prefixes() | source.get("prefixes", {})
         index = FaissIndex.build(np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False))
@@ -289,8 +295,8 @@ class Workspace:
         return index
 
     def _open_store(self, generation: Generation) -> GraphStore:
-        if isinstance(self.source, Source) and self.source.kind == "endpoint":
-            return self._load_store()
+        if self._is_endpoint:
+            return self.store
         return OxigraphStore.open(
             generation.folder / "kg",
             source=self.name,
@@ -304,7 +310,12 @@ class Workspace:
         if self.source.url is not None:
             from kgllm.engines.endpoint import EndpointStore
 
-            return EndpointStore(self.source.url, timeout_s=self.timeout_s)
+            return EndpointStore(
+                self.source.url,
+                username=self.source.username,
+                password=self.source.password,
+                timeout_s=self.timeout_s,
+            )
         return OxigraphStore.load(self.source.files, source=self.name, timeout_s=self.timeout_s)
 
     def _ontology_store(self) -> GraphStore | None:
@@ -313,13 +324,16 @@ class Workspace:
         return OxigraphStore.load(self.ontology_files, source="the ontology", timeout_s=120)
 
     def _count_nodes(self) -> int:
-        rows = self.store.select("SELECT (COUNT(DISTINCT ?s) AS ?n) WHERE { ?s ?p ?o }", timeout_s=self.timeout_s)
-        if not rows.complete:
-            raise IncompleteDataError(f"{self.name} cut the count of its nodes", try_next="raise the endpoint's limits")
-        return int(str(rows.rows[0][0]))
+        rows = whole(self.store, "SELECT (COUNT(DISTINCT ?s) AS ?n) WHERE { ?s ?p ?o }", self.timeout_s)
+        return int(str(rows[0][0]))
 
-    def _endpoint_fingerprint(self, store: GraphStore) -> str:
-        rows = store.select("SELECT (COUNT(*) AS ?n) WHERE { ?s ?p ?o }", timeout_s=self.timeout_s).rows
+    @cached_property
+    def _endpoint_fingerprint(self) -> str | None:
+        """The number of triples, counted once; ``None`` if the endpoint cannot count them in time."""
+        try:
+            rows = whole(self.store, "SELECT (COUNT(*) AS ?n) WHERE { ?s ?p ?o }", self.timeout_s)
+        except (DeadlineError, IncompleteDataError):
+            return None
         return f"{rows[0][0]} triples"
 
     def _source_facts(self) -> dict[str, Any]:
@@ -346,14 +360,8 @@ class Workspace:
         if facts.get("url") != now.get("url"):
             return f"it was made from {facts.get('url') or facts['name']}, not from {now.get('url') or now['name']}"
         if now.get("url") is not None:
-            if not isinstance(self.source, Source):
-                return None
-            changed_to = self._endpoint_fingerprint(self._opened.store or self._load_store())
-            return (
-                None
-                if changed_to == facts["fingerprint"]
-                else f"the graph had {facts['fingerprint']}, now {changed_to}"
-            )
+            had, has = facts["fingerprint"], self._endpoint_fingerprint
+            return None if had == has or None in (had, has) else f"the graph had {had}, now {has}"
         if isinstance(self.source, Source):
             if facts["files"] == now["files"] and self.source.files:
                 return None

@@ -42,9 +42,20 @@ def test_a_list_is_each_file_once(folder: Path) -> None:
     assert names([folder / "a.ttl", folder]) == ["a.ttl", "b.nt.gz", "c.TRIG"]
 
 
-def test_a_url_is_an_endpoint() -> None:
-    source = resolve("https://user:secret@example.org/sparql")
+def test_a_url_is_an_endpoint_and_its_password_is_kept_apart() -> None:
+    source = resolve("https://user:se%3Acret@example.org:81/sparql")
     assert (source.kind, source.files, source.name) == ("endpoint", (), "example.org")
+    assert (source.url, source.username, source.password) == ("https://example.org:81/sparql", "user", "se:cret")
+    assert "cret" not in repr(source)
+    plain = resolve("https://example.org/sparql")
+    assert (plain.url, plain.username, plain.password) == ("https://example.org/sparql", None, None)
+
+
+@pytest.mark.parametrize("url", ["http://[x", "http://example.org:port/", "http://", "http://user:secret@[x"])
+def test_a_url_that_is_none_is_told_without_its_password(url: str) -> None:
+    with pytest.raises(InputError, match="endpoint") as caught:
+        resolve(url)
+    assert "secret" not in str(caught.value)
 
 
 def test_a_url_stands_alone(folder: Path) -> None:

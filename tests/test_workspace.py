@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import base64
+import http.server
 import json
 import os
 import subprocess
 import sys
+import threading
+import time
+import urllib.parse
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyoxigraph as ox
 import pytest
 import rdflib
 
 from kgllm import Assistant, DamagedIndexError, IndexMismatchError, RdfSyntaxError
+from kgllm.generations import Generations
 from kgllm.index import IndexSettings
+from kgllm.overview import overview
 from kgllm.sources import resolve
 from kgllm.workspace import Workspace, default_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 ONE = "<urn:x:Ann> <urn:x:mother> <urn:x:Eve> .\n"
 MORE = ONE + "<urn:x:Eve> <urn:x:mother> <urn:x:Zoe> .\n"
+COUNT = "SELECT (COUNT(*) AS ?n) WHERE { ?s ?p ?o }"
 Make = Callable[..., Workspace]
 Build = Callable[[Workspace], None]
 
@@ -162,6 +171,74 @@ with kgllm.open(graph, ontology=ontology) as kg:
     print(*kg.ask("Who commanded Apollo 11?").results)
 print(*({"torch", "transformers", "sentence_transformers", "pandas", "sklearn"} & set(sys.modules)))
 """
+
+
+def serve(graph: str, asked: list[tuple[str, str]], slow: list[bool]) -> http.server.ThreadingHTTPServer:
+    """A SPARQL endpoint on the loopback over N-Triples, which writes down who asks what."""
+    store = ox.Store()
+    store.load(graph.encode(), format=ox.RdfFormat.N_TRIPLES)
+
+    class Endpoint(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            query = urllib.parse.parse_qs(body)["query"][0]
+            asked.append((self.headers.get("Authorization", ""), query))
+            if slow and query == COUNT:
+                time.sleep(1.5)
+            found = store.query(query)
+            assert not isinstance(found, ox.QueryTriples)
+            answer = found.serialize(format=ox.QueryResultsFormat.JSON) or b""
+            self.send_response(200)
+            self.send_header("Content-Type", "application/sparql-results+json")
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+def test_an_endpoint_is_given_the_password_that_nothing_shows_and_is_counted_once(
+    tmp_path: Path, make_index: Build
+) -> None:
+    asked: list[tuple[str, str]] = []
+    slow: list[bool] = []
+    with serve(ONE, asked, slow) as server:
+        source = resolve(f"http://ann:secret@127.0.0.1:{server.server_port}/sparql")
+        first = Workspace(source, tmp_path / "index", is_own_folder=True)
+        make_index(first)
+        shown = [json.dumps(manifest(first)), repr(first), overview(first).to_void()]
+        first.close()
+        assert not any("secret" in text for text in shown)
+        assert {who for who, _ in asked} == {"Basic " + base64.b64encode(b"ann:secret").decode()}
+        for is_slow in (False, True):
+            asked.clear()
+            slow[:] = [True] * is_slow
+            again = Workspace(source, tmp_path / "index", is_own_folder=True, timeout_s=1 if is_slow else 30)
+            assert len(again.index) == 3  # an endpoint too slow to count is not taken for another graph
+            assert again.store.ask("ASK { ?s ?p ?o }")
+            again.close()
+            assert [query for _, query in asked].count(COUNT) == 1
+        server.shutdown()
+
+
+def test_an_endpoint_with_more_triples_is_another_graph(tmp_path: Path, make_index: Build) -> None:
+    with serve(ONE, [], []) as one, serve(MORE, [], []) as more:
+        for server in (one, more):
+            workspace = Workspace(resolve(f"http://127.0.0.1:{one.server_port}/sparql"), tmp_path / "i")
+            if server is one:
+                make_index(workspace)
+            one.RequestHandlerClass = more.RequestHandlerClass
+            generation = Generations(tmp_path / "i").current(verify="sizes")
+            assert generation is not None
+            assert (workspace.mismatch(generation) is None) is (server is one)
+            workspace.close()
+        one.shutdown()
+        more.shutdown()
 
 
 def test_a_cold_start_imports_no_training_stack(demo: Assistant, shared_cache: Path) -> None:
