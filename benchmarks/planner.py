@@ -83,9 +83,8 @@ def main(arguments: list[str]) -> None:
     for name, graph, ontology, questions in zip(*[iter(arguments)] * 4, strict=True):
         with kgllm.open(graph, ontology=ontology, planner="embedded") as kg:
             sets[name] = examples(kg, Path(questions))
-        print(
-            f"{name}: {len(sets[name])} questions with a right reading, best is right {share_right(WEIGHTS, sets[name]):.3f}"
-        )
+        before = share_right(WEIGHTS, sets[name])
+        print(f"{name}: {len(sets[name])} questions with a right reading, best is right {before:.3f}")
     fitted = minimize(loss, WEIGHTS * 10, args=(list(sets.values()),), method="L-BFGS-B").x
     for name, of_set in sets.items():
         print(f"{name}: after fitting {share_right(fitted, of_set):.3f}")

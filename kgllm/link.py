@@ -21,7 +21,7 @@ from kgllm.words import Token, is_function_word, tokenize, word_pairs
 __all__ = ["Candidate", "Links", "Mention", "link"]
 
 _LONGEST_NAME = 14  # tokens
-_FUZZY_CUT = 0.86  # similarity below which a name with typos is taken for another name; benchmarks/linking.py
+_FUZZY_CUT = 0.86  # similarity below which a name with typos is taken for another name
 _CANDIDATES = 6
 _SCHEMA_LIKE = 0.5  # similarity to a class or property from which a word alone is taken to mean that, and no node
 _EDGES = frozenset(".,;:?!'\"()[]{}«»“”„‘’…–—-") | {"'s", "’s"}
