@@ -34,8 +34,8 @@ FEATURES = (
     "meaning",  # similarity of the whole, in words, to the question
 )
 WEIGHTS = np.array([0.5, 0.47, 0.2, 0.3, -0.6, 0.12, -0.01, -0.29, -0.49, 0.75], dtype=np.float64)
-"""One a feature; fitted on training questions by benchmarks/planner.py, but for "unused": many names in those questions are
-common words, so the fit sets too little by a name."""
+"""One a feature; fitted on training questions by benchmarks/planner.py, but for "unused": many names in those questions
+are common words, so the fit sets too little by a name."""
 
 _OUT_OF_ORDER = 0.8
 _IMPLIED = 0.6  # a literal says by itself which property it is a value of
