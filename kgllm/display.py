@@ -107,7 +107,13 @@ def remarks(answer: Answer) -> str:
     parts = [_counted(len(answer.memory.links), "link"), _counted(len(answer.memory), "fact")]
     if answer.facts:
         faults = [v for v in answer.violations if v.severity == "Violation"]
-        parts.append(_counted(len(faults), "violation") if faults else "ontology ✓")
+        is_checked = all(v.constraint != "notChecked" for v in answer.violations)
+        if faults:
+            parts.append(_counted(len(faults), "violation"))
+        if not is_checked:
+            parts.append("shapes not checked")
+        elif not faults:
+            parts.append("ontology ✓")
     if answer.rounds > 1:
         parts.append(f"{answer.rounds} rounds")
     if answer.usage.prompt_tokens:
@@ -135,8 +141,20 @@ def answer_markdown(answer: Answer) -> str:
     return "\n".join(lines)
 
 
+_LINKED = re.compile(
+    r"://|www\.|mailto:|xmpp:|@.*\.", re.IGNORECASE
+)  # GitHub's Markdown makes links of these as they are
+
+
 def _no_markdown(text: str) -> str:
-    return re.sub(r"([\\`*_{}\[\]<>()#+!|~&])", r"\\\1", text)
+    return re.sub(r"\S+", lambda word: _no_markdown_word(word[0]), text)
+
+
+def _no_markdown_word(word: str) -> str:
+    if not _LINKED.search(word):
+        return re.sub(r"([\\`*_{}\[\]<>()#+!|~&])", r"\\\1", word)
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", word)), default=0))
+    return f"{fence} {word} {fence}"  # one space at each end is no part of the code
 
 
 _COLOURS = {

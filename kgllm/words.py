@@ -110,6 +110,7 @@ _YES_NO = re.compile(
 )
 _GERMAN_WHAT = re.compile(r"was (?:ist|sind|war|waren|hat|haben|macht|bedeutet|für)\b", re.I)
 _ASKS_ELSE = re.compile(r"\b(?:which|what|whom|how many)\b", re.I)
+_ENDS_ASKING = re.compile(r"\b(?:who|whom|what|when|where|(?:which|what) [\w-]+(?: [\w-]+)?)[.!]?$", re.I)
 _ANY = re.compile(r"^(?:(?:is|are|was|were) there|do(?:es)? (?:we|it|anyone|anything)|gibt es)\b|\bany\b", re.I)
 _NEGATION = re.compile(r"\b(?:not|never|without|neither|nor|nicht|nie|ohne|kein\w*)\b|\w+n['’]t\b", re.I)
 _HOW_MANY = re.compile(
@@ -159,7 +160,7 @@ def definition_of(question: str) -> str | None:
 def looks_like_description(question: str) -> bool:
     """Whether a text describes something rather than asks: no question word, no request, no question mark."""
     text = question.strip()
-    if text.endswith("?") or _YES_NO.match(text) or _HOW_MANY.search(text):
+    if text.endswith("?") or _ENDS_ASKING.search(text) or _YES_NO.match(text) or _HOW_MANY.search(text):
         return False
     first = tokenize(text)[:1]
     if first and (first[0].lower in _LIGHT_WORDS or first[0].lower in {"count", "in", "which", "what"}):

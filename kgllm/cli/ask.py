@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kgllm.cli.forms import as_json, as_turtle
 from kgllm.cli.verbs import ABSTAINED, Common, verb
 from kgllm.errors import InputError, QuestionError, SourceNotFoundError
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ask"]
 
-_BATCH = 64  # questions in flight where a model server answers them side by side
+_BATCH = 64  # questions handed on at a time where a model answers them; without one, each is printed as it comes
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,7 @@ def _text(answer: Answer, _: _Asked, show_sparql: bool) -> str:
 
 def _json(answer: Answer, asked: _Asked, _: bool) -> str:
     given = {} if asked.id is None else {"id": asked.id}
-    return json.dumps({**given, **answer.to_json()}, ensure_ascii=False)
+    return as_json({**given, **answer.to_json()})
 
 
 def _markdown(answer: Answer, *_: object) -> str:
@@ -159,8 +160,12 @@ def _html(answer: Answer, *_: object) -> str:
     return answer_page(answer)
 
 
+def _json_ld(answer: Answer, *_: object) -> str:
+    return as_json(json.loads(answer.memory.serialize("json-ld")), indent=2)
+
+
 def _memory(format: str) -> Callable[[Answer, _Asked, bool], str]:
-    return lambda answer, *_: answer.memory.serialize(format).rstrip()
+    return lambda answer, *_: as_turtle(answer.memory.serialize(format).rstrip())
 
 
 _FORMS: dict[str, Callable[[Answer, _Asked, bool], str]] = {
@@ -170,5 +175,5 @@ _FORMS: dict[str, Callable[[Answer, _Asked, bool], str]] = {
     "html": _html,
     "ttl": _memory("turtle"),
     "trig": _memory("trig"),
-    "jsonld": _memory("json-ld"),
+    "jsonld": _json_ld,
 }

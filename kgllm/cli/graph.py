@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kgllm.cli.forms import as_json, as_turtle
 from kgllm.cli.verbs import ABSTAINED, DOES_NOT_CONFORM, Common, verb
 from kgllm.errors import BackendError
 
@@ -45,7 +45,7 @@ def search(
                 }
                 for hit in hits
             ]
-            common.terminal.out(json.dumps({"text": text, "hits": found}, ensure_ascii=False))
+            common.terminal.out(as_json({"text": text, "hits": found}))
         else:
             from kgllm.display import hit_line
 
@@ -109,7 +109,7 @@ def query(
             common.terminal.out(tables.triples(store.construct(declared, limit=limit), form, namespaces))
         else:
             rows = store.select(declared, limit=limit)
-            common.terminal.out(tables.written(rows, form, namespaces))
+            common.terminal.out(tables.written(rows, form, namespaces, cleaned=sys.stdout.isatty()))
             cut = "" if rows.complete else ", cut: there are more"
             common.terminal.remark(f"{len(rows.rows):,} row{'' if len(rows.rows) == 1 else 's'}{cut}")
     return 0
@@ -147,7 +147,7 @@ def info(common: Common) -> int:
     with common.workspace() as workspace:
         found = overview(workspace)
     if form == "ttl":
-        common.terminal.out(found.to_void().rstrip())
+        common.terminal.out(as_turtle(found.to_void().rstrip()))
     else:
         _print(common, found, form)
     return 0
@@ -159,7 +159,7 @@ def _print_near(common: Common, node: str, near: Mapping[URIRef, str], form: str
 
     if form == "json":
         found = [{"iri": n3(iri), "label": label} for iri, label in near.items()]
-        common.terminal.out(json.dumps({"node": node, "iri": None, "near": found}, ensure_ascii=False))
+        common.terminal.out(as_json({"node": node, "iri": None, "near": found}))
         return
     common.terminal.out(f"The graph has no node {clean(node)}." + (" Near it are" if near else ""))
     for iri, label in near.items():
@@ -167,4 +167,4 @@ def _print_near(common: Common, node: str, near: Mapping[URIRef, str], form: str
 
 
 def _print(common: Common, found: Any, form: str) -> None:
-    common.terminal.out(json.dumps(found.to_json(), ensure_ascii=False) if form == "json" else str(found))
+    common.terminal.out(as_json(found.to_json()) if form == "json" else str(found))

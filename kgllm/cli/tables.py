@@ -9,9 +9,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from kgllm.cli.forms import as_json, as_turtle
 from kgllm.display import term_text
 from kgllm.protocols import Rows
-from kgllm.terms import BNode, Literal, Namespaces, Term, Triple, URIRef, n3
+from kgllm.terms import BNode, Literal, Namespaces, Term, Triple, URIRef, clean, n3
 
 __all__ = ["boolean", "form_of", "triples", "with_prefixes", "written"]
 
@@ -40,7 +41,7 @@ def with_prefixes(sparql: str, namespaces: Namespaces) -> str:
 
 def boolean(holds: bool, form: str) -> str:
     """The answer to an ASK."""
-    return json.dumps({"head": {}, "boolean": holds}) if form == "json" else str(holds).lower()
+    return as_json({"head": {}, "boolean": holds}) if form == "json" else str(holds).lower()
 
 
 def triples(found: Sequence[Triple], form: str, namespaces: Namespaces) -> str:
@@ -52,22 +53,33 @@ def triples(found: Sequence[Triple], form: str, namespaces: Namespaces) -> str:
         graph.bind(prefix, namespace)
     for triple in found:
         graph.add(triple)
-    return graph.serialize(format="json-ld" if form == "json" else "turtle").rstrip()
+    if form == "json":
+        return as_json(json.loads(graph.serialize(format="json-ld")), indent=2)
+    return as_turtle(graph.serialize(format="turtle").rstrip())
 
 
-def written(rows: Rows, form: str, namespaces: Namespaces) -> str:
-    """The rows of a SELECT as ``table``, ``csv``, ``tsv`` or ``json``, without the last line's end."""
+def written(rows: Rows, form: str, namespaces: Namespaces, *, cleaned: bool = False) -> str:
+    """The rows of a SELECT as ``table``, ``csv``, ``tsv`` or ``json``, without the last line's end.
+
+    CSV and TSV give the values as they are, unless ``cleaned`` for a terminal.
+    """
+
+    def shown(text: str) -> str:
+        return clean(text, cap=None) if cleaned else text
+
     if form == "json":
         return _json(rows)
     if form == "tsv":  # SPARQL 1.1 Query Results CSV and TSV Formats, section 4
         lines = ["\t".join(f"?{name}" for name in rows.vars)]
-        lines += ["\t".join("" if term is None else n3(term).replace("\t", "\\t") for term in row) for row in rows.rows]
+        lines += [
+            "\t".join("" if term is None else shown(n3(term).replace("\t", "\\t")) for term in row) for row in rows.rows
+        ]
         return "\n".join(lines)
     if form == "csv":  # section 3 of the same: values alone
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\r\n")
         writer.writerow(rows.vars)
-        writer.writerows([["" if term is None else _value(term) for term in row] for row in rows.rows])
+        writer.writerows([["" if term is None else shown(_value(term)) for term in row] for row in rows.rows])
         return text.getvalue().removesuffix("\r\n")
     return _table(rows, namespaces)
 
@@ -81,7 +93,7 @@ def _json(rows: Rows) -> str:
         {name: _binding(term) for name, term in zip(rows.vars, row, strict=True) if term is not None}
         for row in rows.rows
     ]
-    return json.dumps({"head": {"vars": list(rows.vars)}, "results": {"bindings": bindings}}, ensure_ascii=False)
+    return as_json({"head": {"vars": list(rows.vars)}, "results": {"bindings": bindings}})
 
 
 def _binding(term: Term) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kgllm.cli.forms import as_json
 from kgllm.cli.verbs import Common, verb
 from kgllm.errors import BackendError
 
@@ -38,7 +38,7 @@ def index(
     if form == "json":
         facts = {key: manifest.get(key) for key in ("descriptions", "values", "model", "generation")}
         found = {"folder": str(workspace.folder), "built": bool(seconds), **facts, "seconds": seconds}
-        common.terminal.out(json.dumps(found, ensure_ascii=False))
+        common.terminal.out(as_json(found))
         return 0
     common.terminal.out(f"{workspace.folder}")
     counts = ", ".join(f"{manifest[key]:,} {key}" for key in ("descriptions", "values") if key in manifest)
@@ -82,7 +82,7 @@ def evaluate(
     form = common.chosen_format("text", "json")
     with common.assistant() as assistant:
         report = measure(assistant, questions, out=out, limit=limit, kind=kind, progress=common.terminal.progress)
-    common.terminal.out(json.dumps(report, ensure_ascii=False) if form == "json" else _measured(report))
+    common.terminal.out(as_json(report) if form == "json" else _measured(report))
     return 0
 
 
@@ -113,5 +113,5 @@ def doctor(common: Common) -> int:
 
     form = common.chosen_format("text", "json")
     report = examine(common.settings)
-    common.terminal.out(json.dumps(report.to_json(), ensure_ascii=False) if form == "json" else str(report))
+    common.terminal.out(as_json(report.to_json()) if form == "json" else str(report))
     return 0 if report.is_well else BackendError.exit_code
