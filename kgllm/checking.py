@@ -13,7 +13,7 @@ from typing import Any
 from kgllm.engines.oxigraph import OxigraphStore
 from kgllm.errors import InputError, RdfSyntaxError
 from kgllm.lookup import labels_of, shown
-from kgllm.ontology import RDF_TYPE
+from kgllm.ontology import RDF_TYPE, whole
 from kgllm.protocols import GraphStore
 from kgllm.sources import resolve
 from kgllm.terms import BNode, Literal, Namespaces, Node, Triple, URIRef, clean, n3
@@ -121,7 +121,7 @@ def _conforms(found: Sequence[Violation]) -> bool | None:
 
 
 def _check_graph(workspace: Workspace) -> tuple[int, list[Violation]]:
-    rows = workspace.store.select("SELECT (COUNT(*) AS ?n) WHERE { ?s ?p ?o }").rows
+    rows = whole(workspace.store, "SELECT (COUNT(*) AS ?n) WHERE { ?s ?p ?o }", workspace.timeout_s)
     if (count := int(str(rows[0][0]))) > LARGEST:
         raise _too_large(f"{workspace.name} has {count:,} triples")
     triples = workspace.store.construct("CONSTRUCT { ?s ?p ?o } WHERE { ?s ?p ?o }")

@@ -15,8 +15,8 @@ from kgllm.ontology import (
     Class,
     Ontology,
     Property,
+    whole,
 )
-from kgllm.protocols import GraphStore
 from kgllm.terms import Literal, Namespaces, Node, Term, Triple, URIRef, clean, local_name, n3, readable
 from kgllm.workspace import Workspace
 
@@ -128,16 +128,15 @@ def show(workspace: Workspace, node: str, *, hops: int = 1, limit: int = 50) -> 
 
     Of several nodes with the label, the one in the most triples. At most about ``limit`` facts are shown in each
     direction and in each ring beyond the first, none of a property's more than its fair part. Raises what the store
-    raises.
+    raises, ``IncompleteDataError`` where it cuts what is counted or looked for by name.
     """
     named = _named(workspace, node)
     if not named:
         return None
     iri, *others = named
-    store, ontology = workspace.store, workspace.ontology
-    outgoing = _with_ontology(iri, _facts(store, iri, limit, incoming=False), ontology)
-    incoming = _facts(store, iri, limit, incoming=True)
-    rings = _rings(store, iri, (*outgoing, *incoming), hops, limit)
+    outgoing = _with_ontology(iri, _facts(workspace, iri, limit, incoming=False), workspace.ontology)
+    incoming = _facts(workspace, iri, limit, incoming=True)
+    rings = _rings(workspace, iri, (*outgoing, *incoming), hops, limit)
     mentioned: list[Node] = [iri, *others]
     mentioned += [end for facts in (*outgoing, *incoming) for end in (facts.property, *facts.nodes)]
     mentioned += [end for ring in rings for triple in ring.triples for end in triple]
@@ -194,7 +193,7 @@ def _best_texts(workspace: Workspace, iris: Sequence[URIRef], properties: Sequen
             f"SELECT ?s ?p ?o WHERE {{ VALUES ?s {{ {_values(iris[start : start + _CHUNK])} }} "
             f"VALUES ?p {{ {_values(properties)} }} ?s ?p ?o . FILTER(isLiteral(?o)) }}"
         )
-        for s, p, o in workspace.store.select(query).rows:
+        for s, p, o in workspace.store.select(query).rows:  # a label that is cut costs its reader the IRI, no more
             if isinstance(s, URIRef) and isinstance(p, URIRef) and isinstance(o, Literal) and o.strip():
                 language = (o.language or "").lower().split("-")[0]
                 key = (places.get(language, len(places)), ranks[p], str(o).strip())
@@ -225,7 +224,7 @@ def _named(workspace: Workspace, text: str) -> list[URIRef]:
         exact = _nodes_with_name(workspace, "", f"FILTER(LCASE(STR(?o)) = {n3(Literal(wanted.lower()))})")
     terms = _ontology_terms(workspace.ontology, lambda name: name.lower() == wanted.lower())
     found = list(dict.fromkeys([*exact, *terms])) or _with_local_name(workspace, wanted)
-    return _by_popularity(workspace.store, found)
+    return _by_popularity(workspace, found)
 
 
 def _near(workspace: Workspace, text: str) -> list[URIRef]:
@@ -236,7 +235,7 @@ def _near(workspace: Workspace, text: str) -> list[URIRef]:
     conditions = " && ".join(f"CONTAINS(LCASE(STR(?o)), {n3(Literal(word))})" for word in words)
     nodes = _nodes_with_name(workspace, "", f"FILTER({conditions})")
     terms = _ontology_terms(workspace.ontology, lambda name: all(word in name.lower() for word in words))
-    return _by_popularity(workspace.store, list(dict.fromkeys([*nodes, *terms])))[:_CANDIDATES]
+    return _by_popularity(workspace, list(dict.fromkeys([*nodes, *terms])))[:_CANDIDATES]
 
 
 def _nodes_with_name(workspace: Workspace, before: str, after: str) -> list[URIRef]:
@@ -245,7 +244,7 @@ def _nodes_with_name(workspace: Workspace, before: str, after: str) -> list[URIR
         f"SELECT DISTINCT ?s WHERE {{ {before} VALUES ?p {{ {properties} }} ?s ?p ?o . FILTER(isIRI(?s)) {after} }} "
         f"LIMIT {10 * _CANDIDATES}"
     )
-    return [s for (s,) in workspace.store.select(query).rows if isinstance(s, URIRef)]
+    return [s for (s,) in whole(workspace.store, query, workspace.timeout_s) if isinstance(s, URIRef)]
 
 
 def _ontology_terms(ontology: Ontology, fits: Callable[[str], bool]) -> list[URIRef]:
@@ -262,7 +261,7 @@ def _with_local_name(workspace: Workspace, name: str) -> list[URIRef]:
     ]
     condition = " || ".join(f"STRENDS(LCASE(STR(?s)), LCASE({end}))" for end in ends)
     query = f"SELECT DISTINCT ?s WHERE {{ ?s ?p ?o . FILTER(isIRI(?s)) FILTER({condition}) }} LIMIT {_CANDIDATES}"
-    return [s for (s,) in workspace.store.select(query).rows if isinstance(s, URIRef)]
+    return [s for (s,) in whole(workspace.store, query, workspace.timeout_s) if isinstance(s, URIRef)]
 
 
 def _occurs(workspace: Workspace, iri: URIRef) -> bool:
@@ -277,23 +276,25 @@ def _occurs(workspace: Workspace, iri: URIRef) -> bool:
     )
 
 
-def _by_popularity(store: GraphStore, iris: Sequence[URIRef]) -> list[URIRef]:
+def _by_popularity(workspace: Workspace, iris: Sequence[URIRef]) -> list[URIRef]:
     if len(iris) < 2:
         return list(iris)
     query = (
         f"SELECT ?x (COUNT(*) AS ?n) WHERE {{ VALUES ?x {{ {_values(iris)} }} "
         "{ ?x ?p ?o } UNION { ?s ?p ?x } } GROUP BY ?x"
     )
-    counts = {x: int(str(n)) for x, n in store.select(query).rows if isinstance(x, URIRef)}
+    rows = whole(workspace.store, query, workspace.timeout_s)
+    counts = {x: int(str(n)) for x, n in rows if isinstance(x, URIRef)}
     return sorted(iris, key=lambda iri: (-counts.get(iri, 0), iri))
 
 
-def _facts(store: GraphStore, iri: URIRef, limit: int, *, incoming: bool) -> tuple[Facts, ...]:
+def _facts(workspace: Workspace, iri: URIRef, limit: int, *, incoming: bool) -> tuple[Facts, ...]:
     """The facts of a node in one direction, by property."""
     pattern = "?end {} {}" if incoming else "{1} {0} ?end"
     node = n3(iri)
     query = f"SELECT ?p (COUNT(*) AS ?n) WHERE {{ {pattern.format('?p', node)} }} GROUP BY ?p"
-    counts = {p: int(str(n)) for p, n in store.select(query).rows if isinstance(p, URIRef)}
+    rows = whole(workspace.store, query, workspace.timeout_s)
+    counts = {p: int(str(n)) for p, n in rows if isinstance(p, URIRef)}
     if not counts:
         return ()
     share = _share(sorted(counts.values()), limit)
@@ -303,7 +304,8 @@ def _facts(store: GraphStore, iri: URIRef, limit: int, *, incoming: bool) -> tup
     ]
     ends: dict[URIRef, list[Term]] = defaultdict(list)
     for start in range(0, len(parts), _CHUNK):
-        for p, end in store.select(f"SELECT ?p ?end WHERE {{ {' UNION '.join(parts[start : start + _CHUNK])} }}").rows:
+        query = f"SELECT ?p ?end WHERE {{ {' UNION '.join(parts[start : start + _CHUNK])} }}"
+        for p, end in workspace.store.select(query).rows:  # where some are cut, the count tells of them
             if isinstance(p, URIRef) and end is not None:
                 ends[p].append(end)
     return tuple(Facts(p, tuple(ends[p]), counts[p]) for p in sorted(counts, key=lambda p: (p != RDF_TYPE, p)))
@@ -331,7 +333,7 @@ def _with_ontology(iri: URIRef, facts: tuple[Facts, ...], ontology: Ontology) ->
     return (*facts, *(Facts(p, tuple(ends), len(ends)) for p, ends in more.items()))
 
 
-def _rings(store: GraphStore, iri: URIRef, first: Sequence[Facts], hops: int, limit: int) -> tuple[Ring, ...]:
+def _rings(workspace: Workspace, iri: URIRef, first: Sequence[Facts], hops: int, limit: int) -> tuple[Ring, ...]:
     """The facts of the neighbours, of their neighbours, and so on; classes are not walked through."""
     rings: list[Ring] = []
     met: set[Node] = {iri}
@@ -347,10 +349,13 @@ def _rings(store: GraphStore, iri: URIRef, first: Sequence[Facts], hops: int, li
             f"{{ VALUES ?o {{ {nodes} }} ?s ?p ?o }} FILTER(isIRI(?o) && ?p != {n3(RDF_TYPE)} "
             f"&& ?s != {n3(iri)} && ?o != {n3(iri)}) }} LIMIT {limit + 1 + len(seen)}"
         )
-        rows = store.select(query).rows
-        found = {(s, p, o) for s, p, o in rows if isinstance(s, URIRef) and isinstance(p, URIRef) and o is not None}
+        rows = workspace.store.select(query)
+        found = {
+            (s, p, o) for s, p, o in rows.rows if isinstance(s, URIRef) and isinstance(p, URIRef) and o is not None
+        }
         triples = sorted(found - seen)
-        rings.append(Ring(distance, tuple(triples[:limit]), len(triples) <= limit and len(frontier) <= _NEIGHBOURS))
+        is_whole = rows.complete and len(triples) <= limit and len(frontier) <= _NEIGHBOURS
+        rings.append(Ring(distance, tuple(triples[:limit]), is_whole))
         seen.update(triples[:limit])
         frontier = {end for s, _, o in triples[:limit] for end in (s, o) if isinstance(end, URIRef)} - met
     return tuple(rings)

@@ -59,6 +59,7 @@ __all__ = [
     "Signature",
     "is_vocabulary",
     "read_ontology",
+    "whole",
 ]
 
 _TEXT_PROPERTIES = frozenset(NAME_PROPERTIES + ALIAS_PROPERTIES + DESCRIPTION_PROPERTIES)
@@ -273,8 +274,8 @@ class _Axioms:
     classes: set[URIRef]
     properties: set[URIRef]
     characteristics: dict[URIRef, set[str]]
-    pairs: dict[str, dict[URIRef, list[Term]]]
-    unions: dict[str, list[URIRef]]
+    pairs: dict[str, dict[URIRef, list[URIRef]]]  # a subject whose ends have no IRI has none
+    unions: dict[tuple[str, URIRef], dict[str, list[URIRef]]]  # of an axiom and its subject, by blank node
     disjoint: dict[URIRef, set[URIRef]]
 
     def stated(self, iri: URIRef) -> list[tuple[URIRef, Term]]:
@@ -282,19 +283,18 @@ class _Axioms:
         return [(URIRef(axiom), end) for axiom in AXIOMS if axiom in self.pairs for end in self.of(axiom, iri)]
 
     def of(self, axiom: str, iri: URIRef) -> list[URIRef]:
-        return [o for o in self.pairs[axiom].get(iri, ()) if isinstance(o, URIRef)]
+        return self.pairs[axiom].get(iri, [])
 
     def alternatives(self, axioms: Sequence[str], iri: URIRef) -> tuple[tuple[URIRef, ...], ...]:
         """Each RDFS axiom is a condition of its own; all the schema.org ones together are one."""
         found: list[tuple[URIRef, ...]] = []
+        sets: list[tuple[URIRef, ...]]
         for axiom in axioms:
-            sets = [
-                (o,) if isinstance(o, URIRef) else tuple(self.unions.get(str(o), ()))
-                for o in self.pairs[axiom].get(iri, ())
-            ]
+            sets = [(o,) for o in self.of(axiom, iri)]
+            sets += map(tuple, self.unions.get((axiom, iri), {}).values())
             if axiom.startswith(_SCHEMAS):
                 sets = [tuple(c for members in sets for c in members)]
-            found += [members for members in sets if members]
+            found += filter(None, sets)
         return tuple(dict.fromkeys(found))
 
 
@@ -304,7 +304,7 @@ def whole(store: GraphStore, sparql: str, timeout_s: float) -> list[tuple[Term |
     if not found.complete:
         raise IncompleteDataError(
             f"{store.source} cut a result at {len(found.rows):,} rows",
-            why="an index of part of the graph gives wrong answers of nothing found",
+            why="what is counted or looked for in part of a graph would be told of all of it",
             try_next="raise the endpoint's row and time limits, or load a dump of it as a file",
         )
     return found.rows
@@ -315,7 +315,8 @@ def read_ontology(
 ) -> Ontology:
     """The ontology stated in any of the stores, and the schema observed in the first, which holds the data.
 
-    Raises what the stores raise. A store that cannot count its signatures in time leaves the observed schema empty.
+    Raises what the stores raise, ``DeadlineError`` for one that cannot count its classes in time among it, and
+    ``IncompleteDataError`` for one that cuts a result.
     """
     axioms = _read_axioms(stores, timeout_s)
     data = stores[0]
@@ -344,21 +345,26 @@ def read_ontology(
 
 def _read_axioms(stores: Sequence[GraphStore], timeout_s: float) -> _Axioms:
     axioms = _Axioms(
-        set(), set(), defaultdict(set), defaultdict(lambda: defaultdict(list)), defaultdict(list), defaultdict(set)
+        set(),
+        set(),
+        defaultdict(set),
+        defaultdict(lambda: defaultdict(list)),
+        defaultdict(lambda: defaultdict(list)),
+        defaultdict(set),
     )
     for number, store in enumerate(stores):
         members: dict[str, list[URIRef]] = defaultdict(list)
-        for u, m in whole(store, SELECT_UNIONS, timeout_s):
-            axioms.unions[f"{number}:{u}"].append(URIRef(str(m)))
+        for s, p, u, m in whole(store, SELECT_UNIONS, timeout_s):
+            axioms.unions[str(p), URIRef(str(s))][f"{number}:{u}"].append(URIRef(str(m)))
         for d, m in whole(store, SELECT_DISJOINT, timeout_s):
             members[str(d)].append(URIRef(str(m)))
         for group in members.values():
             for cls in group:
                 axioms.disjoint[cls] |= set(group) - {cls}
         for s, p, o in whole(store, SELECT_AXIOMS, timeout_s):
-            end: Term | None = o if isinstance(o, URIRef) else Literal(f"{number}:{o}")
-            if isinstance(s, URIRef) and end is not None and end not in axioms.pairs[str(p)][s]:
-                axioms.pairs[str(p)][s].append(end)
+            ends = axioms.pairs[str(p)][URIRef(str(s))]
+            if isinstance(o, URIRef) and o not in ends:
+                ends.append(o)
         for s, kind in whole(store, SELECT_TERMS, timeout_s):
             if not isinstance(s, URIRef):
                 continue
@@ -370,17 +376,16 @@ def _read_axioms(stores: Sequence[GraphStore], timeout_s: float) -> _Axioms:
                     axioms.characteristics[s].add(name)
     for s, others in axioms.pairs[OWL + "disjointWith"].items():
         for other in others:
-            if isinstance(other, URIRef):
-                axioms.disjoint[s].add(other)
-                axioms.disjoint[other].add(s)
+            axioms.disjoint[s].add(other)
+            axioms.disjoint[other].add(s)
     for axiom, target in ((RDFS + "subClassOf", axioms.classes), (RDFS + "subPropertyOf", axioms.properties)):
         target |= set(axioms.pairs[axiom])
-        target |= {o for others in axioms.pairs[axiom].values() for o in others if isinstance(o, URIRef)}
+        target |= {o for others in axioms.pairs[axiom].values() for o in others}
     axioms.classes |= set(axioms.disjoint)
     for axiom in (*DOMAINS, *RANGES):
         axioms.properties |= set(axioms.pairs[axiom])
-        ends = {o for others in axioms.pairs[axiom].values() for o in others if isinstance(o, URIRef)}
-        axioms.classes |= {c for c in ends if not is_vocabulary(c) and not _is_datatype_range(c, axiom)}
+        named = {o for others in axioms.pairs[axiom].values() for o in others}
+        axioms.classes |= {c for c in named if not is_vocabulary(c) and not _is_datatype_range(c, axiom)}
     return axioms
 
 

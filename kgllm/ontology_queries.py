@@ -53,7 +53,10 @@ SELECT_AXIOMS = "SELECT DISTINCT ?s ?p ?o WHERE {{ VALUES ?p {{ {axioms} }} ?s ?
 SELECT_TERMS = "SELECT DISTINCT ?s ?o WHERE {{ VALUES ?o {{ {kinds} }} ?s a ?o . FILTER(isIRI(?s)) }}".format(
     kinds=" ".join(f"<{iri}>" for iri in sorted(CLASS_TYPES | PROPERTY_TYPES | set(CHARACTERISTICS)))
 )
-SELECT_UNIONS = f"SELECT ?u ?m WHERE {{ ?u <{OWL}unionOf>/<{RDF}rest>*/<{RDF}first> ?m . FILTER(isIRI(?m)) }}"
+SELECT_UNIONS = (  # one query, since a blank node has the same label within one result only
+    "SELECT DISTINCT ?s ?p ?u ?m WHERE {{ VALUES ?p {{ {ends} }} ?s ?p ?u . "
+    "?u <{owl}unionOf>/<{rdf}rest>*/<{rdf}first> ?m . FILTER(isIRI(?s) && isIRI(?m)) }}"
+).format(ends=" ".join(f"<{iri}>" for iri in (*DOMAINS, *RANGES)), owl=OWL, rdf=RDF)
 SELECT_DISJOINT = (
     f"SELECT ?d ?m WHERE {{ ?d a <{OWL}AllDisjointClasses> . "
     f"?d <{OWL}members>/<{RDF}rest>*/<{RDF}first> ?m . FILTER(isIRI(?m)) }}"

@@ -10,8 +10,7 @@ from typing import Literal as OneOfStrings
 
 import pyoxigraph as ox
 
-from kgllm.ontology import NAME_PROPERTIES, RDF_TYPE, Ontology, Property, is_vocabulary
-from kgllm.protocols import GraphStore
+from kgllm.ontology import NAME_PROPERTIES, RDF_TYPE, Ontology, Property, is_vocabulary, whole
 from kgllm.sources import Source
 from kgllm.terms import Literal, Namespaces, URIRef, clean, n3
 from kgllm.workspace import Workspace
@@ -159,20 +158,22 @@ class Overview:
 
 
 def overview(workspace: Workspace) -> Overview:
-    """Count what is in a graph. Raises what the store raises."""
-    store, ontology = workspace.store, workspace.ontology
+    """Count what is in a graph. Raises what the store raises, ``IncompleteDataError`` where it cuts a result."""
+    store, ontology, timeout_s = workspace.store, workspace.ontology, workspace.timeout_s
     counts = {
         p: int(str(n))
-        for p, n in store.select("SELECT ?p (COUNT(*) AS ?n) WHERE { ?s ?p ?o } GROUP BY ?p").rows
+        for p, n in whole(store, "SELECT ?p (COUNT(*) AS ?n) WHERE { ?s ?p ?o } GROUP BY ?p", timeout_s)
         if isinstance(p, URIRef)
     }
     names = " ".join(map(n3, workspace.settings.describe_with or NAME_PROPERTIES))
     languages = {
         str(tag): int(str(n))
-        for tag, n in store.select(
+        for tag, n in whole(
+            store,
             f"SELECT ?tag (COUNT(*) AS ?n) WHERE {{ VALUES ?p {{ {names} }} ?s ?p ?o . FILTER(isLiteral(?o)) "
-            "BIND(LANG(?o) AS ?tag) } GROUP BY ?tag"
-        ).rows
+            "BIND(LANG(?o) AS ?tag) } GROUP BY ?tag",
+            timeout_s,
+        )
     }
     classes = [ClassCount(c.iri, c.label, c.instances) for c in ontology.classes.values()]
     used = sorted(counts, key=lambda p: (-counts[p], p))
@@ -181,10 +182,10 @@ def overview(workspace: Workspace) -> Overview:
         source=workspace.name,
         url=source.url if isinstance(source, Source) else None,
         triples=sum(counts.values()),
-        nodes=_count(store, "?x", "{ ?x ?p ?o } UNION { ?s ?p ?x . FILTER(!isLiteral(?x)) }"),
-        subjects=_count(store, "?s", "?s ?p ?o . FILTER(isIRI(?s))"),
+        nodes=_count(workspace, "?x", "{ ?x ?p ?o } UNION { ?s ?p ?x . FILTER(!isLiteral(?x)) }"),
+        subjects=_count(workspace, "?s", "?s ?p ?o . FILTER(isIRI(?s))"),
         unnamed=_count(
-            store,
+            workspace,
             "?s",
             f"?s ?p ?o . FILTER(isIRI(?s)) FILTER NOT EXISTS {{ VALUES ?name {{ {names} }} ?s ?name ?text }}",
         ),
@@ -197,8 +198,9 @@ def overview(workspace: Workspace) -> Overview:
     )
 
 
-def _count(store: GraphStore, variable: str, pattern: str) -> int:
-    rows = store.select(f"SELECT (COUNT(DISTINCT {variable}) AS ?n) WHERE {{ {pattern} }}").rows
+def _count(workspace: Workspace, variable: str, pattern: str) -> int:
+    query = f"SELECT (COUNT(DISTINCT {variable}) AS ?n) WHERE {{ {pattern} }}"
+    rows = whole(workspace.store, query, workspace.timeout_s)
     return int(str(rows[0][0]))
 
 

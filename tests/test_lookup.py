@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from kgllm.errors import IncompleteDataError
 from kgllm.lookup import NodeView, find, show
 from kgllm.ontology import RDF_TYPE
+from kgllm.protocols import Rows
 from kgllm.sources import resolve
 from kgllm.terms import Literal, URIRef
 from kgllm.workspace import Workspace
@@ -60,6 +63,25 @@ def viewed(workspace: Workspace, node: str, *, hops: int = 1, limit: int = 50) -
     view = show(workspace, node, hops=hops, limit=limit)
     assert view is not None
     return view
+
+
+def test_what_the_store_cuts_is_refused_or_marked(cities: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert viewed(cities, "Lyon", hops=2).rings[0].complete
+    select = cities.store.select
+
+    def cut(part: str) -> None:
+        def select_cut(sparql: str, **named: object) -> Rows:
+            rows = select(sparql, **named)  # type: ignore[arg-type]
+            return replace(rows, complete=part not in sparql)
+
+        monkeypatch.setattr(cities.store, "select", select_cut)
+
+    cut("SELECT DISTINCT ?s ?p ?o")
+    assert not viewed(cities, "Lyon", hops=2).rings[0].complete
+    for counted in ("SELECT ?p (COUNT", "SELECT DISTINCT ?s WHERE"):
+        cut(counted)
+        with pytest.raises(IncompleteDataError):
+            show(cities, "Lyon")
 
 
 @pytest.mark.parametrize(

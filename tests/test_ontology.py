@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kgllm.engines.oxigraph import OxigraphStore
 from kgllm.ontology import RDF_TYPE, RDFS_LABEL, RDFS_SUBCLASS, Ontology, Signature, is_vocabulary, read_ontology
-from kgllm.terms import Literal, URIRef
+from kgllm.protocols import Rows
+from kgllm.terms import BNode, Literal, URIRef
 
 PREFIXES = """
 @prefix ex: <http://example.org/> . @prefix owl: <http://www.w3.org/2002/07/owl#> .
@@ -180,6 +183,22 @@ def test_blank_nodes_of_two_files_are_not_confused(read: Read) -> None:
     ontology = read(one, other)
     assert {frozenset(axiom) for axiom in ontology.properties[ex("p")].ranges} == {frozenset({ex("A"), ex("B")})}
     assert {frozenset(axiom) for axiom in ontology.properties[ex("q")].ranges} == {frozenset({ex("C"), ex("D")})}
+
+
+def test_a_union_is_whole_even_if_blank_nodes_have_other_labels_in_each_result(
+    read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    select, asked = OxigraphStore.select, count()
+
+    def relabelled(store: OxigraphStore, sparql: str, **named: Any) -> Rows:
+        found, number = select(store, sparql, **named), next(asked)
+        rows = [tuple(BNode(f"{t}n{number}") if isinstance(t, BNode) else t for t in row) for row in found.rows]
+        return Rows(found.vars, rows, found.complete)
+
+    monkeypatch.setattr(OxigraphStore, "select", relabelled)
+    ontology = read("ex:p rdfs:domain [ owl:unionOf ( ex:A ex:B ) ], [ owl:unionOf ( ex:C ex:D ) ] .")
+    domains = {frozenset(axiom) for axiom in ontology.properties[ex("p")].domains}
+    assert domains == {frozenset({ex("A"), ex("B")}), frozenset({ex("C"), ex("D")})}
 
 
 def test_the_vocabulary_of_ontologies_is_nobodys_domain(read: Read) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyoxigraph as ox
 import pytest
 
+from kgllm.errors import IncompleteDataError
 from kgllm.overview import overview
 from kgllm.sources import resolve
 from kgllm.terms import URIRef
@@ -53,6 +54,15 @@ def test_everything_is_counted(open_graph: Open) -> None:
     assert (owner.count, owner.domains, owner.ranges) == (2, (URIRef(EX + "Dog"),), (URIRef(EX + "Person"),))
     assert found.languages == {"": 1, "de": 1, "en": 1}
     assert set(found.prefixes) == {"ex", "rdf", "rdfs"}
+
+
+def test_counts_of_a_part_are_not_told_of_the_whole(open_graph: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = open_graph()
+    workspace.ontology  # noqa: B018  # read while the store is still whole
+    select = workspace.store.select
+    monkeypatch.setattr(workspace.store, "select", lambda *given, **named: select(*given, **named | {"limit": 1}))
+    with pytest.raises(IncompleteDataError, match="cut a result at 1 rows"):
+        overview(workspace)
 
 
 def test_an_ontology_that_says_something_is_stated_and_else_it_is_observed(open_graph: Open) -> None:
