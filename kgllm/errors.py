@@ -15,8 +15,7 @@
     │   ├── DeadlineError                    work that was ended at its deadline
     │   ├── WorkerError                      the worker process ended
     │   ├── ModelServerError                 a language model's server
-    │   ├── EmbedderError                    an embedding model that cannot be loaded
-    │   └── MissingExtraError                an optional dependency
+    │   └── EmbedderError                    an embedding model that cannot be loaded
     └── IncompleteDataError         exit 6   a partial result where a whole one is needed
 
 Every error says what happened, why, and what to try next; the three stand in it as data.
@@ -38,7 +37,6 @@ __all__ = [
     "IndexMismatchError",
     "InputError",
     "KgllmError",
-    "MissingExtraError",
     "ModelServerError",
     "QueryRefusedError",
     "QuestionError",
@@ -143,15 +141,6 @@ class ModelServerError(BackendError):
 
 class EmbedderError(BackendError):
     """An embedding model that cannot be loaded, or whose weights are not the ones expected."""
-
-
-class MissingExtraError(BackendError):
-    """An optional dependency that is not installed."""
-
-    def __init__(self, package: str, *, extra: str) -> None:
-        self.package = package
-        self.extra = extra
-        super().__init__(f"{package} is not installed", try_next=f"pip install 'kgllm[{extra}]'")
 
 
 class IncompleteDataError(KgllmError):

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from kgllm.errors import BackendError, DamagedIndexError
 
-__all__ = ["NameIndex", "NameMatch", "NameRow", "normalise", "question_forms"]
+__all__ = ["NameIndex", "NameMatch", "NameRow", "normalise"]
 
 _LONGEST_NAME = 300  # characters; what is longer is a description
 _NAMESAKES = 100  # names of one normal form that a look-up gives: the weightiest
@@ -125,18 +125,6 @@ def _is_accent(code: int) -> bool:
         or 0x1AB0 <= code <= 0x1DFF
         or 0x20D0 <= code <= 0x20FF
     )
-
-
-_POSSESSIVE = re.compile(r"['\u2019\u02bc]s\b", re.IGNORECASE)
-
-
-def question_forms(text: str) -> tuple[str, ...]:
-    """The normal forms that a part of a question may have in the graph: as it is, and without a possessive.
-
-    >>> question_forms("Tolkien's"), question_forms("Moon")
-    (('tolkien s', 'tolkien'), ('moon',))
-    """
-    return tuple(dict.fromkeys((normalise(text), normalise(_POSSESSIVE.sub("", text)))))
 
 
 class NameIndex:

@@ -13,10 +13,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import pyoxigraph as ox
 import pytest
 from typer.testing import CliRunner
 
+from kgllm import Assistant
 from kgllm.cli import app
+from kgllm.cli.tables import written
+from kgllm.protocols import Rows
+from kgllm.terms import Literal, Namespaces
 
 ROOT = Path(__file__).parents[1]
 GRAPH = str(ROOT / "examples/spaceflight.ttl")
@@ -27,16 +32,11 @@ ARMSTRONG = "https://example.org/spaceflight/Neil_Armstrong"
 QUESTION = "Who commanded Apollo 11?"
 
 
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture(autouse=True)
-def clean_surroundings(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def clean_surroundings(demo: Assistant, shared_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith(("KGLLM_", "OPENAI_"))]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("KGLLM_CACHE_DIR", str(cache))
+    monkeypatch.setenv("KGLLM_CACHE_DIR", str(shared_cache))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.chdir(tmp_path)
 
@@ -102,6 +102,12 @@ def test_piped_questions_are_answered_one_a_line() -> None:
     answers = [json.loads(line) for line in result.stdout.splitlines()]
     assert [answer["abstained"] for answer in answers] == [False, True]
     assert result.exit_code == 0
+
+
+def test_what_was_answered_before_a_fault_is_printed() -> None:
+    result = demo("ask", "-", "--json", stdin=f"{QUESTION}\n{'why ' * 25_000}\n")
+    assert result.exit_code == 2
+    assert json.loads(result.stdout)["results"] == [f"<{ARMSTRONG}>"]
 
 
 def test_piped_questions_that_all_find_nothing_exit_with_3() -> None:
@@ -223,11 +229,11 @@ def test_check_exits_with_4_for_triples_that_contradict_the_ontology(tmp_path: P
     assert demo("check", right).exit_code == 0
 
 
-def test_index_says_where_it_is_and_that_it_is_up_to_date(cache: Path) -> None:
+def test_index_says_where_it_is_and_that_it_is_up_to_date(shared_cache: Path) -> None:
     demo("search", "Moon")
     result = demo("index")
     assert result.exit_code == 0
-    assert str(cache) in result.stdout
+    assert str(shared_cache) in result.stdout
     assert "up to date" in result.stdout
 
 
@@ -395,6 +401,29 @@ def test_labels_cannot_reach_the_terminal_as_commands(tmp_path: Path) -> None:
     for arguments in [("search", "evil name"), ("show", "urn:x:n"), ("query", "SELECT * { ?s ?p ?o }"), ("info",)]:
         shown = run(*arguments, "-g", graph)
         assert not {"\x1b", "\x07", "\u202e"} & set(shown.stdout + shown.stderr)
+
+
+def test_json_and_turtle_escape_what_a_terminal_obeys_and_lose_nothing(tmp_path: Path) -> None:
+    label = "a\x1b\x9b\u202e\u2028b"
+    graph = file(tmp_path / "evil.ttl", f'<urn:x:n> <http://www.w3.org/2000/01/rdf-schema#label> "{label}" .')
+    rows = run("query", "SELECT ?o { ?s ?p ?o }", "--json", "-g", graph).stdout
+    assert rows.strip().isprintable()
+    assert json.loads(rows)["results"]["bindings"][0]["o"]["value"] == label
+    for form in ("table", "json"):
+        built = run("query", "CONSTRUCT WHERE { ?s ?p ?o }", "-f", form, "-g", graph).stdout
+        assert built.replace("\n", "").isprintable()
+        written_as = ox.RdfFormat.TURTLE if form == "table" else ox.RdfFormat.JSON_LD
+        assert [quad.object.value for quad in ox.parse(built.encode(), format=written_as)] == [label]
+
+
+@pytest.mark.parametrize("form", ["csv", "tsv"])
+def test_csv_and_tsv_are_exact_in_a_file_and_clean_on_a_terminal(form: str) -> None:
+    rows = Rows(("o",), [(Literal("a\x1bb\x9b"),)], complete=True)
+    exact = written(rows, form, Namespaces())
+    assert ("a\x1bb\x9b" if form == "csv" else "a\\u001Bb\x9b") in exact
+    shown = written(rows, form, Namespaces(), cleaned=True)
+    assert "<U+009B>" in shown
+    assert not {"\x1b", "\x9b"} & set(shown)
 
 
 # The process itself

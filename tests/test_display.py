@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -109,6 +110,19 @@ def test_the_text_has_facts_and_violations_with_their_blame() -> None:
 
 def test_remarks_are_one_line() -> None:
     assert remarks(answer(FACT)) == "1 link · 1 fact · ontology ✓ · 0.2 s"
+
+
+def test_what_was_not_checked_is_not_ticked_off() -> None:
+    unchecked = Violation(None, None, None, "notChecked", "Info", "the shapes were not checked")
+    assert remarks(replace(answer(FACT), violations=(unchecked,))) == "1 link · 1 fact · shapes not checked · 0.2 s"
+
+
+@pytest.mark.parametrize("link", ["https://x.org/`a", "WWW.x.org", "(ftp://x.org)", "a@x.org", "xmpp:a", "``http://x"])
+def test_no_bare_link_of_a_label_is_one_in_markdown(link: str) -> None:
+    text = answer_markdown(answer(text=f"See {link} and [1]"))
+    assert re.fullmatch(r"See (`+) (.*) \1 and \\\[1\\\]\n", text)
+    assert link in text
+    assert max(len(run) for run in re.findall("`+", link) or [""]) < len(re.findall("`+", text)[0])
 
 
 def test_the_html_has_picture_facts_and_sup_numbers() -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kgllm.errors import BackendError, DamagedIndexError
-from kgllm.names import NameIndex, NameRow, normalise, question_forms
+from kgllm.names import NameIndex, NameRow, normalise
 
 FILMS = [
     "The Godfather",
@@ -80,15 +80,6 @@ def test_normalising_twice_is_normalising_once(text: str) -> None:
     once = normalise(text)
     assert normalise(once) == once
     assert once == " ".join(once.split())
-
-
-@pytest.mark.parametrize("possessive", ["Tolkien's", "Tolkien’s", "TOLKIEN'S"])
-def test_a_possessive_in_a_question_has_two_forms(possessive: str) -> None:
-    assert question_forms(possessive) == ("tolkien s", "tolkien")
-
-
-def test_a_word_that_ends_in_s_has_one_form() -> None:
-    assert question_forms("James") == ("james",)
 
 
 def test_exact_finds_every_form_asked_for(films: NameIndex) -> None:
