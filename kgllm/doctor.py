@@ -25,7 +25,7 @@ __all__ = ["Examination", "Finding", "examine"]
 
 _PACKAGES = (
     "rdflib", "pyoxigraph", "faiss-cpu", "onnxruntime", "tokenizers", "sentence-transformers", "torch", "pyshacl",
-    "owlrl", "numpy", "networkx", "httpx2", "typer", "vllm",
+    "numpy", "networkx", "httpx2", "typer", "vllm",
 )  # fmt: skip
 _HONOURED = ("HF_HOME", "HF_HUB_OFFLINE", "NO_COLOR")
 _TIMEOUT_S = 20.0
