@@ -47,6 +47,10 @@ def open(
     from triples by code. Raises ``InputError`` for what cannot be used; the index is built at the first use.
     """
     is_graph = source is not None and not isinstance(source, str | Path | Sequence)
+    if is_graph and not hasattr(source, "triples"):  # an rdflib graph, known without importing rdflib
+        raise InputError(
+            f"a {type(source).__name__} is no graph", try_next="give a path, a glob, a URL, or an rdflib.Graph"
+        )
     given = {
         "graph": ("an rdflib graph",) if is_graph else source,
         "ontology": ontology,
@@ -92,7 +96,7 @@ def make_assistant(
 def make_workspace(
     settings: Settings, *, graph: rdflib.Graph | None = None, progress: Progress | None = None
 ) -> Workspace:
-    """The graph of some settings with its ontology, shapes and index folder; nothing of it is read yet."""
+    """The graph of some settings with its ontology, shapes and index folder. Files are not read yet."""
     source: Source | rdflib.Graph = _source(settings) if graph is None else graph
     ontology_files = _files(settings.ontology, "--ontology")
     shapes_files = _files(settings.shapes, "--shapes")
@@ -160,12 +164,16 @@ def _files(parts: Sequence[str], option: str) -> tuple[Path, ...]:
 
 
 def _iri(text: str, settings: Settings) -> URIRef:
-    from kgllm.terms import Namespaces
+    from kgllm.terms import Namespaces, n3
 
     iri = Namespaces(settings.prefixes).expand(text)
-    if iri is None:
+    try:
+        if iri is None:
+            raise ValueError(text)
+        n3(iri)
+    except ValueError as error:
         raise SettingsError(
             f"--label {text} is no IRI, and its prefix is not known",
             try_next="write the IRI in full, or give its prefix in [prefixes] of kgllm.toml",
-        )
+        ) from error
     return iri

@@ -194,3 +194,10 @@ def test_open_reads_the_settings_for_what_is_not_passed(tmp_path: Path, monkeypa
         assert (kg.workspace.timeout_s, kg.workspace.folder) == (9, tmp_path / "here")
     with kgllm.open(index=tmp_path / "there", timeout_s=2) as kg:
         assert (kg.workspace.timeout_s, kg.workspace.folder) == (2, tmp_path / "there")
+
+
+def test_what_is_no_graph_and_no_iri_is_bad_input() -> None:
+    with pytest.raises(InputError, match="int is no graph"):
+        kgllm.open(5)  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="is no IRI"):
+        kgllm.open("examples/spaceflight.ttl", labels="<a b>")
