@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
 
@@ -46,7 +47,34 @@ def triples_of_ntriples(data: bytes) -> list[Triple]:
 
 
 def rows_of_json(data: bytes, *, limit: int | None = None) -> Rows:
-    """The rows of SPARQL JSON from anywhere, checked. Raises ``ValueError`` for anything else."""
+    """The rows of SPARQL JSON from anywhere, checked. Raises ``ValueError`` or ``SyntaxError`` for anything else.
+
+    Blank nodes may be called what no syntax allows (Virtuoso writes ``nodeID://b10``); they are then renamed.
+    """
+    try:
+        return _rows_of_json(data, limit)
+    except (ValueError, SyntaxError):
+        renamed = _with_plain_blank_nodes(data)
+        if renamed == data:
+            raise
+    return _rows_of_json(renamed, limit)
+
+
+_BLANK = re.compile(rb'(\{[^{}]*"type"\s*:\s*"bnode"[^{}]*\})')
+_VALUE = re.compile(rb'("value"\s*:\s*")([^"]*)"')
+
+
+def _with_plain_blank_nodes(data: bytes) -> bytes:
+    """The same results with each blank node called by a hash of its name."""
+
+    def plain(match: re.Match[bytes]) -> bytes:
+        name = b"b" + hashlib.sha256(match[2]).hexdigest()[:16].encode()
+        return match[1] + name + b'"'
+
+    return _BLANK.sub(lambda match: _VALUE.sub(plain, match[1]), data)
+
+
+def _rows_of_json(data: bytes, limit: int | None) -> Rows:
     result = ox.parse_query_results(data, format=ox.QueryResultsFormat.JSON)
     rows: list[tuple[Term | None, ...]] = []
     terms: dict[object, Term | None] = {None: None}
