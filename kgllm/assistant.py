@@ -139,7 +139,7 @@ class Assistant:
         late: DeadlineError | None = None
         while True:
             with clock.stage("plan"):
-                plan = planning.propose(observed)
+                plan = next((found for found in planning.propose(observed) if isinstance(found, Plan)), None)
             if plan is None:
                 break
             tried = tried or plan

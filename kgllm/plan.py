@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from kgllm.protocols import Hit, Usage
+from kgllm.protocols import Exchange, Hit, Step, Usage
 from kgllm.query import Query
 
 __all__ = ["Plan", "Planning"]
@@ -21,10 +22,17 @@ class Plan:
 
 
 class Planning(Protocol):
-    """The planning of one question: plans one by one, each made in the light of what came of the one before."""
+    """The planning of one question: plans one by one, each made in the light of what came of the one before.
+
+    ``exchanges`` are the calls of a language model that it took, ``usage`` and ``rounds`` what they came to.
+    """
 
     usage: Usage
     rounds: int
+    exchanges: tuple[Exchange, ...]
 
-    def propose(self, observed: str | None) -> Plan | None:
-        """The next plan, ``observed`` being what was wrong with the last; ``None`` when there is none left."""
+    def propose(self, observed: str | None) -> Iterator[Step | Plan]:
+        """The steps to the next plan, and the plan last; without one there is none left.
+
+        ``observed`` is what was wrong with the last plan.
+        """

@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from kgllm.descriptions import is_name_like
 from kgllm.link import Links
 from kgllm.names import normalise
 from kgllm.paths import Place, RelationPath, SchemaGraph
 from kgllm.plan import Plan
-from kgllm.protocols import Hit, Kind, Usage
+from kgllm.protocols import Exchange, Hit, Kind, Step, Usage
 from kgllm.query import Query
 from kgllm.scoring import Scored, Scorer, is_date, is_number
 from kgllm.similarity import Vocabulary
@@ -72,11 +73,12 @@ class EmbeddedPlanning:
     def __init__(self, planner: EmbeddedPlanner, links: Links) -> None:
         self.usage = Usage()
         self.rounds = 1
+        self.exchanges: tuple[Exchange, ...] = ()
         self._plans = planner.proposals(links)
 
-    def propose(self, observed: str | None) -> Plan | None:
+    def propose(self, observed: str | None) -> Iterator[Step | Plan]:
         """The next reading."""
-        return next(self._plans, None)
+        yield from islice(self._plans, 1)
 
 
 class EmbeddedPlanner:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from kgllm.link import Links
 from kgllm.ontology import Ontology
 from kgllm.plan import Plan
 from kgllm.plan_embedded import EmbeddedPlanner
 from kgllm.prompting import as_data, as_reply, prompt
-from kgllm.protocols import Hit, LanguageModel, Message, Usage
+from kgllm.protocols import Exchange, Hit, LanguageModel, Message, Step, Usage
 from kgllm.query_schema import CLASSES, NODES, PROPERTIES, VALUES, Handles, PlanError, parse_plan, plan_schema
 from kgllm.scoring import is_date
 from kgllm.terms import Literal, URIRef, local_name
@@ -30,12 +30,13 @@ class ModelPlanning:
     def __init__(self, links: Links, planner: EmbeddedPlanner, model: LanguageModel) -> None:
         self.usage = Usage()
         self.rounds = 0
+        self.exchanges: tuple[Exchange, ...] = ()
         self._model = model
         self._ontology: Ontology = planner.ontology
         self._handles, self._concepts = candidates(links, planner)
         self._turns = messages(links.question, self._handles, planner)
 
-    def propose(self, observed: str | None) -> Plan | None:
+    def propose(self, observed: str | None) -> Iterator[Step | Plan]:
         """The model's next plan that is a query; a plan that is none is sent back with the reason."""
         if observed is not None:
             self._turns.append(Message("user", as_data({"observed": observed}) + "\nGive another plan."))
@@ -43,15 +44,17 @@ class ModelPlanning:
             self.rounds += 1
             (completion,) = self._model.complete([self._turns], schema=plan_schema(), max_tokens=_MAX_TOKENS)
             self.usage = self.usage + completion.usage
+            self.exchanges += (Exchange("plan", tuple(self._turns), completion.value, completion.usage),)
             self._turns.append(Message("assistant", as_reply(completion.value)))
             try:
                 query = parse_plan(completion.value, self._handles, self._ontology)
             except PlanError as error:
+                yield Step("plan", f"sent back: {error}")
                 self._turns.append(Message("user", as_data({"wrong": str(error)}) + "\nGive another plan."))
                 continue
             used = query.iris()
-            return Plan(query, 1.0 / self.rounds, tuple(hit for hit in self._concepts if hit.iri in used))
-        return None
+            yield Plan(query, 1.0 / self.rounds, tuple(hit for hit in self._concepts if hit.iri in used))
+            return
 
 
 def candidates(links: Links, planner: EmbeddedPlanner) -> tuple[Handles, tuple[Hit, ...]]:

@@ -5,7 +5,7 @@ Every protocol has an embedded default in ``kgllm.engines`` and one contract sui
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -17,13 +17,16 @@ from kgllm.terms import Term, Triple, URIRef
 __all__ = [
     "Completion",
     "Embedder",
+    "Exchange",
     "GraphStore",
     "Hit",
     "Kind",
     "LanguageModel",
     "Message",
     "Progress",
+    "Reranker",
     "Rows",
+    "Step",
     "Usage",
     "VectorIndex",
     "Vectors",
@@ -135,7 +138,10 @@ class Completion:
 
 
 class LanguageModel(Protocol):
-    """A model that answers under a JSON Schema. Its caller validates every output again."""
+    """A model that answers under a JSON Schema. Its caller validates every output again.
+
+    Every method raises ``ModelServerError`` if the server cannot be reached, does not serve the model or breaks off.
+    """
 
     name: str
 
@@ -144,6 +150,43 @@ class LanguageModel(Protocol):
     ) -> list[Completion]:
         """One completion a conversation, in order, run side by side.
 
-        Raises ``ModelServerError`` if the server cannot be reached, does not serve the model or breaks off. Output that
-        is cut, empty or no JSON comes back as a ``Completion`` whose ``value`` is ``None``.
+        Output that is cut, empty or no JSON comes back as a ``Completion`` whose ``value`` is ``None``.
         """
+
+    def stream(
+        self, conversation: Sequence[Message], *, schema: Mapping[str, Any], max_tokens: int
+    ) -> Iterator[str | Completion]:
+        """The text of one completion piece by piece as it comes, and at the end the whole ``Completion``."""
+
+    def tokens(self, prompt: str | Sequence[Message]) -> int | None:
+        """How many tokens a text or a conversation has as the model counts them; ``None`` where nobody knows."""
+
+    def context_length(self) -> int | None:
+        """How many tokens prompt and answer may have together; ``None`` where nobody knows."""
+
+
+class Reranker(Protocol):
+    """A model that reads a question and a text together and says how well they go with each other."""
+
+    name: str
+
+    def scores(self, question: str, texts: Sequence[str]) -> Vectors:
+        """A score a text, shape (len(texts),), higher is better. Raises ``ModelServerError`` as a language model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One call of a language model while a question is answered: all that was in the prompt, and the reply's JSON."""
+
+    purpose: Literal["plan", "answer"]
+    prompt: tuple[Message, ...]
+    reply: Any
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something that was done on the way to an answer, in words a person can follow while waiting."""
+
+    stage: Literal["link", "plan", "look", "recall", "validate", "answer"]
+    text: str

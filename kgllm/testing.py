@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kgllm.errors import ModelServerError
@@ -47,3 +48,21 @@ class ScriptedModel:
             asked = sum(len(message.content.split()) for message in conversation)
             completions.append(Completion(reply, Usage(asked, len(str(reply).split()))))
         return completions
+
+    def stream(
+        self, conversation: Sequence[Message], *, schema: Mapping[str, Any], max_tokens: int
+    ) -> Iterator[str | Completion]:
+        """The next reply, its JSON in pieces of eight characters."""
+        (completion,) = self.complete([conversation], schema=schema, max_tokens=max_tokens)
+        text = "" if completion.value is None else json.dumps(completion.value)
+        yield from (text[start : start + 8] for start in range(0, len(text), 8))
+        yield completion
+
+    def tokens(self, prompt: str | Sequence[Message]) -> int | None:
+        """A token a word."""
+        texts = [prompt] if isinstance(prompt, str) else [message.content for message in prompt]
+        return sum(len(text.split()) for text in texts)
+
+    def context_length(self) -> int | None:
+        """No limit is known."""
+        return None

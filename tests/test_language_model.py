@@ -212,7 +212,7 @@ def test_tokens_and_their_limit_are_unknown_where_the_server_does_not_tell() -> 
         assert OpenAIServer(server.base_url, model="tiny").tokens("three tokens here") == 3
     with serving(says({"count": 3}), owner="somebody") as server:
         model = OpenAIServer(server.base_url, model="tiny")
-        assert (model.tokens("three tokens here"), model.max_model_len()) == (None, None)
+        assert (model.tokens("three tokens here"), model.context_length()) == (None, None)
 
 
 # What is no answer at all

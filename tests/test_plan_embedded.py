@@ -6,6 +6,7 @@ import pytest
 
 from kgllm import Assistant, Query
 from kgllm.link import link
+from kgllm.plan import Plan
 from kgllm.plan_embedded import EmbeddedPlanner
 from kgllm.query import Variable
 from kgllm.similarity import Vocabulary
@@ -22,8 +23,10 @@ def planner(demo: Assistant) -> EmbeddedPlanner:
 
 def proposed(planner: EmbeddedPlanner, question: str) -> list[Query]:
     planning = planner.start(link(question, vocabulary=planner.vocabulary))
-    plans = iter(lambda: planning.propose(None), None)
-    return [plan.query for plan in plans]
+    plans = []
+    while found := [plan.query for plan in planning.propose(None) if isinstance(plan, Plan)]:
+        plans += found
+    return plans
 
 
 @pytest.mark.parametrize(

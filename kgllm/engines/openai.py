@@ -77,7 +77,7 @@ class OpenAIServer:
         """
         return run(self._count(prompt))
 
-    def max_model_len(self) -> int | None:
+    def context_length(self) -> int | None:
         """How many tokens prompt and answer may have together; ``None`` where the server does not say."""
         length = run(self._describe()).models.get(self.name, {}).get("max_model_len")
         return length if isinstance(length, int) else None

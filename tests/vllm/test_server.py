@@ -102,7 +102,7 @@ def test_vllm_is_seen_to_enforce_schemas(vllm_server: Any) -> None:
 
 def test_the_only_model_need_not_be_named(vllm_server: Any) -> None:
     model = OpenAIServer(vllm_server.base_url)
-    assert (model.name, model.max_model_len()) == (vllm_server.model, 16_384)
+    assert (model.name, model.context_length()) == (vllm_server.model, 16_384)
 
 
 def test_a_model_not_served_is_told_with_those_that_are(vllm_server: Any) -> None:
