@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, TypeAlias
@@ -17,7 +17,7 @@ from typing import Literal as OneOfStrings
 from kgllm.memory import WorkingMemoryGraph
 from kgllm.ontology import Ontology
 from kgllm.protocols import GraphStore
-from kgllm.query import Path, PatternTerm, Query, Values
+from kgllm.query import Path, PatternTerm, Query, TriplePattern, Variable
 from kgllm.terms import BNode, Literal, Node, Term, Triple, URIRef, n3
 from kgllm.vocabularies import LEAST_OF_INTEGERS, RDF_TYPE, XSD, is_vocabulary
 
@@ -60,50 +60,54 @@ class Violation:
 
 def validate_query(query: Query, ontology: Ontology) -> list[Violation]:
     """The faults of a pattern that no data can mend: undefined terms, and terms that disjoint classes keep apart."""
-    found: list[Violation] = []
-    must_be: dict[PatternTerm, dict[URIRef, str]] = defaultdict(dict)
-    kinds = {v.variable: v.terms for group in [query.where] for v in _all_values(group)}
-    for pattern in query.where.triple_patterns(negated=True):
-        prop_iri = pattern.predicate.iri if isinstance(pattern.predicate, Path) else pattern.predicate
-        if not isinstance(prop_iri, URIRef):
-            continue
-        if prop_iri == RDF_TYPE:
-            classes = [pattern.object] if isinstance(pattern.object, URIRef) else list(kinds.get(pattern.object, ()))  # type: ignore[arg-type]
-            if len(classes) == 1 and isinstance(classes[0], URIRef):
-                must_be[pattern.subject][classes[0]] = f"it is {_a(ontology.label(classes[0]))}"
-            continue
-        prop = ontology.properties.get(prop_iri)
-        if prop is None:
-            if not is_vocabulary(prop_iri):
-                found.append(_fault(prop_iri, "undefined", f"neither the ontology nor the data has <{prop_iri}>"))
-            continue
-        for axiom in prop.domains:
-            if len(axiom) == 1:
-                must_be[pattern.subject][axiom[0]] = f"it has {_a(prop.label)}"
-        for axiom in prop.ranges:
-            if len(axiom) == 1 and axiom[0] in ontology.classes and not isinstance(pattern.object, Literal):
-                must_be[pattern.object][axiom[0]] = f"it is {_a(prop.label)} of something"
-    for term, reasons in must_be.items():
-        for one, other in combinations(reasons, 2):
-            if ontology.are_disjoint(one, other):
-                found.append(
-                    Violation(
-                        term if isinstance(term, URIRef) else None,
-                        None,
-                        None,
-                        "disjoint",
-                        "Violation",
+    found: dict[Violation, None] = {}
+    groups = list(query.where.groups())
+    kinds = {values.variable: values.terms for group in groups for values in group.values}
+    for iri in _undefined((pattern for group in groups for pattern in group.patterns), ontology):
+        found[_fault(iri, "undefined", f"neither the ontology nor the data has <{iri}>")] = None
+    for conjunction in query.where.conjunctions():
+        for term, reasons in _demands(conjunction, kinds, ontology).items():
+            for one, other in combinations(reasons, 2):
+                if ontology.are_disjoint(one, other):
+                    message = (
                         f"{term} must be {_a(ontology.label(one))} because {reasons[one]}, "
-                        f"and {_a(ontology.label(other))} because {reasons[other]}; nothing is both",
-                        "query",
+                        f"and {_a(ontology.label(other))} because {reasons[other]}; nothing is both"
                     )
-                )
-    return found
+                    focus = term if isinstance(term, URIRef) else None
+                    found[Violation(focus, None, None, "disjoint", "Violation", message, "query")] = None
+    return list(found)
 
 
-def _all_values(group: Any) -> Iterable[Values]:
-    for part in group._groups():
-        yield from part.values
+def _property(pattern: TriplePattern) -> URIRef | None:
+    predicate = pattern.predicate.iri if isinstance(pattern.predicate, Path) else pattern.predicate
+    return predicate if isinstance(predicate, URIRef) else None
+
+
+def _undefined(patterns: Iterable[TriplePattern], ontology: Ontology) -> list[URIRef]:
+    properties = dict.fromkeys(filter(None, map(_property, patterns)))
+    return [p for p in properties if p not in ontology.properties and not is_vocabulary(p)]
+
+
+def _demands(
+    patterns: Iterable[TriplePattern], kinds: Mapping[Variable, Sequence[Term]], ontology: Ontology
+) -> dict[PatternTerm, dict[URIRef, str]]:
+    """The classes that each term has to belong to for the patterns to hold, each with the reason."""
+    must_be: dict[PatternTerm, dict[URIRef, str]] = defaultdict(dict)
+    for pattern in patterns:
+        prop = _property(pattern)
+        if prop == RDF_TYPE:
+            one_of = kinds.get(pattern.object, ()) if isinstance(pattern.object, Variable) else (pattern.object,)
+            if len(one_of) == 1 and isinstance(one_of[0], URIRef):
+                must_be[pattern.subject][one_of[0]] = f"it is {_a(ontology.label(one_of[0]))}"
+        elif prop in ontology.properties:
+            stated = ontology.properties[prop]
+            for axiom in stated.domains:
+                if len(axiom) == 1:
+                    must_be[pattern.subject][axiom[0]] = f"it has {_a(stated.label)}"
+            for axiom in stated.ranges:
+                if len(axiom) == 1 and axiom[0] in ontology.classes and not isinstance(pattern.object, Literal):
+                    must_be[pattern.object][axiom[0]] = f"it is {_a(stated.label)} of something"
+    return must_be
 
 
 def _fault(focus: URIRef, constraint: str, message: str) -> Violation:

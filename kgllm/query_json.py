@@ -1,0 +1,376 @@
+"""The JSON form of a query, over handles: read from a model's plan as if nothing had constrained it, and written.
+
+What the schema cannot forbid (parts that share no variable, a column that nothing binds) is refused here, with a
+message that a model can act on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from kgllm.ontology import RDF_TYPE, Ontology
+from kgllm.query import (
+    Aggregate,
+    Comparison,
+    Computed,
+    Group,
+    Having,
+    Order,
+    Path,
+    Query,
+    TriplePattern,
+    Values,
+    Variable,
+)
+from kgllm.query_schema import FUNCTIONS, MOST_ROWS, OPERATORS, ORDERINGS, Handles, PlanError
+from kgllm.scoring import is_number
+from kgllm.terms import Literal, URIRef
+
+__all__ = ["parse_query", "write_query"]
+
+_MULTIPLIED = {"count_all", "sum", "avg"}
+"""Functions that count a thing once for each way in which it is found."""
+
+
+def parse_query(plan: Any, handles: Handles, ontology: Ontology) -> Query:
+    """The query that a plan writes: one with ``where``, ``ask`` or ``describe``. Raises ``PlanError`` alone."""
+    try:
+        return _Reader(handles, ontology, _is_multiplied(plan)).query(plan)
+    except PlanError:
+        raise
+    except ValueError as error:
+        raise PlanError(str(error)) from None
+
+
+def _is_multiplied(plan: Any) -> bool:
+    then = plan.get("then") if isinstance(plan, dict) else None
+    return isinstance(then, list) and any(isinstance(i, dict) and i.get("fn") in _MULTIPLIED for i in then if i)
+
+
+class _Reader:
+    """Reads one plan; the variables for the classes below a class are numbered, so that no two parts meet there."""
+
+    def __init__(self, handles: Handles, ontology: Ontology, is_multiplied: bool) -> None:
+        self.handles = handles
+        self.ontology = ontology
+        self.is_multiplied = is_multiplied
+        self.kinds = 0
+
+    def query(self, plan: Any) -> Query:
+        match _mapping(plan, "the plan"):
+            case {"describe": nodes, **rest} if not rest:
+                named = [self.handles.term(handle) for handle in _items(nodes, "describe", 1, 3)]
+                return Query("describe", nodes=tuple(node for node in named if isinstance(node, URIRef)))
+            case {"ask": conditions, **rest} if not rest:
+                return Query("ask", self.group(_items(conditions, "ask", 1, 32), "ask", depth=2))
+            case {"where": conditions, "then": then, "select": columns, **rest} if not rest:
+                where = self.group(_items(conditions, "where", 1, 32), "where", depth=2)
+                return self.select(where, _items(then, "then", 0, 8), _items(columns, "select", 1, 12))
+        raise PlanError("a plan has where, then and select, or ask alone, or describe alone")
+
+    def group(self, conditions: Sequence[Any], place: str, *, depth: int) -> Group:
+        """The conditions joined; ``depth`` is how deep parts may still stand in each other."""
+        group = Group()
+        for number, condition in enumerate(conditions):
+            group = self._add(group, _mapping(condition, f"{place}[{number}]"), f"{place}[{number}]", depth)
+        _check_joined(group)
+        return group
+
+    def _add(self, group: Group, item: Mapping[str, Any], place: str, depth: int) -> Group:
+        match item:
+            case {"s": s, "p": p, "o": o, **rest} if not rest:
+                return self._triple(group, self._subject(s, place), self._predicate(p, place), self.handles.term(o))
+            case {"s": s, "path": p, "times": ("+" | "*") as times, "o": o, **rest} if not rest:
+                path = Path(self._property(p, place), times)
+                pattern = TriplePattern(self._subject(s, place), path, self.handles.term(o))
+                return replace(group, patterns=(*group.patterns, pattern))
+            case {"x": x, "op": op, "to": to, **rest} if not rest:
+                comparison = self._comparison(x, op, to, place, group)
+                return replace(group, comparisons=(*group.comparisons, comparison))
+            case {"let": _, "is": _, "of": _, **rest} if not rest:
+                return replace(group, computed=(*group.computed, self._computed(item, place)))
+            case {"sub": nested, **rest} if not rest and depth:
+                return replace(group, nested=(*group.nested, self._nested(nested, f"{place}.sub")))
+            case {"not": inner, **rest} if not rest and depth > 1:
+                part = self.group(_items(inner, f"{place}.not", 1, 6), f"{place}.not", depth=1)
+                return replace(group, negated=(*group.negated, part))
+            case {"optional": inner, **rest} if not rest and depth > 1:
+                part = self.group(_items(inner, f"{place}.optional", 1, 6), f"{place}.optional", depth=1)
+                return replace(group, optional=(*group.optional, part))
+            case {"either": options, **rest} if not rest and depth > 1:
+                return self._either(group, _items(options, f"{place}.either", 2, 4), f"{place}.either")
+        raise PlanError(f"{place} is no condition that may stand there")
+
+    def _triple(
+        self, group: Group, s: Variable | URIRef, p: Variable | URIRef, o: Variable | URIRef | Literal
+    ) -> Group:
+        below = self.ontology.populated(o) if p == RDF_TYPE and isinstance(o, URIRef) else []
+        if len(below) < 2:
+            return replace(group, patterns=tuple(dict.fromkeys([*group.patterns, TriplePattern(s, p, o)])))
+        kind = Variable(f"type{self.kinds}")
+        self.kinds += 1
+        pattern, values = TriplePattern(s, p, kind), Values(kind, tuple(below))
+        if self.is_multiplied and isinstance(s, Variable):  # a thing of two of the classes is still one thing
+            members = Query("select", Group((pattern,), (values,)), (s,))
+            return replace(group, nested=(*group.nested, members))
+        return replace(group, patterns=(*group.patterns, pattern), values=(*group.values, values))
+
+    def _either(self, group: Group, options: Sequence[Any], place: str) -> Group:
+        """Filters of which one has to hold, or parts of which one has to."""
+        groups = []
+        for number, option in enumerate(options):
+            inner = _items(option, f"{place}[{number}]", 1, 6)
+            groups.append(self.group(inner, f"{place}[{number}]", depth=1))
+        if all(part == Group(comparisons=part.comparisons) for part in groups):
+            return replace(group, either=(*group.either, tuple(part.comparisons for part in groups)))
+        for number, part in enumerate(groups):
+            unbound = {v for c in part.comparisons for v in c.variables()} - set(part.variables())
+            if unbound:
+                raise PlanError(f"{place}[{number}] compares {_said(unbound)}, which it has to bind itself")
+        return replace(group, alternatives=(*group.alternatives, tuple(groups)))
+
+    def _nested(self, value: Any, place: str) -> Query:
+        match _mapping(value, place):
+            case {"where": conditions, "then": then, "select": columns, **rest} if not rest:
+                where = self.group(_items(conditions, f"{place}.where", 1, 12), f"{place}.where", depth=0)
+                query = self.select(
+                    where, _items(then, f"{place}.then", 0, 5), _items(columns, f"{place}.select", 1, 4)
+                )
+                return replace(query, form="select")
+        raise PlanError(f"{place} has where, then and select")
+
+    def select(self, where: Group, then: Sequence[Any], columns: Sequence[Any]) -> Query:
+        """The query of a pattern, of what is done with its solutions, and of its columns."""
+        made: dict[Variable, Aggregate | Computed] = {}
+        group: list[Variable] = []
+        having: list[Having] = []
+        order: list[Order] = []
+        limit: int | None = None
+        for number, step in enumerate(then):
+            place = f"then[{number}]"
+            match _mapping(step, place):
+                case {"fn": fn, "of": of, "as": name, **rest} if not rest and fn in FUNCTIONS:
+                    made[self._variable(name, place)] = self._aggregate(str(fn), of, name, place, where)
+                case {"let": name, "is": _, "of": _, **rest} if not rest:
+                    made[self._variable(name, place)] = self._computed(step, place)
+                case {"group": names, **rest} if not rest:
+                    group += [self._variable(name, place) for name in _items(names, place, 1, 6)]
+                case {"having": name, "op": op, "to": to, **rest} if not rest and op in ORDERINGS:
+                    right = self.handles.term(to)
+                    if isinstance(right, URIRef):
+                        raise PlanError(f"{place} compares a number with a node")
+                    having.append(Having(self._variable(name, place), op, right))
+                case {"order": ("asc" | "desc") as direction, "by": name, **rest} if not rest:
+                    key = self._variable(name, place)
+                    order.append(Order(key, direction == "desc", _is_numeric(key, where, self.ontology)))
+                case {"limit": count, **rest} if not rest and type(count) is int and 1 <= count <= MOST_ROWS:
+                    limit = count
+                case _:
+                    raise PlanError(f"{place} is no step that may stand there")
+        shown = [self._variable(name, "select") for name in columns]
+        if unbound := set(shown) - set(where.variables()) - set(made):
+            raise PlanError(f"select names {_said(unbound)}, which no condition binds")
+        plain = [variable for variable in shown if variable not in made]
+        if any(isinstance(part, Aggregate) for part in made.values()):
+            group = list(dict.fromkeys([*group, *plain]))
+        select = tuple(made.get(variable, variable) for variable in dict.fromkeys(shown))
+        is_count = len(select) == 1 and isinstance(select[0], Aggregate) and select[0].function == "count"
+        return Query(
+            "count" if is_count and not group and not having else "select",
+            where,
+            select,
+            group_by=tuple(group),
+            having=tuple(having),
+            order_by=tuple(order),
+            limit=limit,
+            unshown=tuple(part for variable, part in made.items() if variable not in shown),
+        )
+
+    def _aggregate(self, fn: str, of: Any, name: str, place: str, where: Group) -> Aggregate:
+        over = self._variable(of, place)
+        function = "count" if fn == "count_all" else fn
+        is_cast = fn in {"sum", "avg"} and not _is_computed(over, where)
+        return Aggregate(function, over, name, is_cast, distinct=fn != "count_all")  # type: ignore[arg-type]
+
+    def _computed(self, item: Mapping[str, Any], place: str) -> Computed:
+        operands = tuple(self._variable(name, place) for name in _items(item["of"], f"{place}.of", 2, 6))
+        return Computed(self._variable(item["let"], place), item["is"], operands)
+
+    def _comparison(self, x: Any, op: Any, to: Any, place: str, group: Group) -> Comparison:
+        left, right = self._variable(x, place), self.handles.term(to)
+        if op not in OPERATORS:
+            raise PlanError(f"{place} has no operator that there is")
+        if isinstance(right, URIRef):
+            raise PlanError(f"{place} compares with {to}; a node belongs in a triple")
+        numeric = isinstance(right, Literal) and is_number(right.datatype) and op not in {"contains", "starts"}
+        subjects = {pattern.subject for pattern in group.patterns}
+        return Comparison(left, op, right, numeric, lexical=left in subjects and right in subjects)
+
+    def _variable(self, name: Any, place: str) -> Variable:
+        term = self.handles.term(name)
+        if not isinstance(term, Variable):
+            raise PlanError(f"{place} has {name} where a variable belongs")
+        return term
+
+    def _subject(self, handle: Any, place: str) -> Variable | URIRef:
+        term = self.handles.term(handle)
+        if isinstance(term, Literal):
+            raise PlanError(f"{place} has the value {handle} as a subject; turn it round")
+        return term
+
+    def _predicate(self, handle: Any, place: str) -> Variable | URIRef:
+        if isinstance(handle, str) and handle[:1] in {"n", "c", "v"}:
+            raise PlanError(f"{place} has {handle} where a property belongs")
+        return self._subject(handle, place)
+
+    def _property(self, handle: Any, place: str) -> URIRef:
+        if not isinstance(term := self._predicate(handle, place), URIRef):
+            raise PlanError(f"{place} has {handle} where a property belongs")
+        return term
+
+
+def _mapping(value: Any, place: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise PlanError(f"{place} is no object")
+    return value
+
+
+def _items(value: Any, place: str, least: int, most: int) -> Sequence[Any]:
+    if not isinstance(value, list) or not least <= len(value) <= most:
+        raise PlanError(f"{place} is no list of {least} to {most}")
+    return value
+
+
+def _said(variables: Iterable[Variable]) -> str:
+    return ", ".join(sorted(variable.name for variable in variables))
+
+
+def _check_joined(group: Group) -> None:
+    """Parts that share no variable multiply instead of meeting; one without variables only holds or does not."""
+    parts = [set(pattern.variables()) for pattern in group.patterns if any(pattern.variables())]
+    parts += [set(query.columns()) for query in group.nested]
+    parts += [set().union(*(set(option.variables()) for option in options)) for options in group.alternatives]
+    ties = [set(comparison.variables()) for comparison in group.comparisons]
+    ties += [{computed.variable, *computed.operands} for computed in group.computed]
+    rest = [part for part in parts if part]
+    joined = set(rest.pop(0)) if rest else set()
+    while touching := [part for part in [*rest, *ties] if joined & part and not part <= joined]:
+        joined |= set().union(*touching)
+    if any(not part <= joined for part in rest):
+        raise PlanError("the patterns fall into parts that share no variable; connect them")
+    ends = {end for pattern in group.patterns for end in (pattern.subject, pattern.object)}
+    for key, inner in (("optional", group.optional), ("not", group.negated)):
+        for part in inner:
+            own: set[Any] = set(part.variables()) | {v for c in part.comparisons for v in c.variables()}
+            own |= {end for pattern in part.patterns for end in (pattern.subject, pattern.object)}
+            if not own & (joined | ends):
+                raise PlanError(f"what stands in {key} shares nothing with the patterns; connect it")
+
+
+def _is_computed(variable: Variable, where: Group) -> bool:
+    return any(computed.variable == variable for computed in where.computed)
+
+
+def _is_numeric(variable: Variable, where: Group, ontology: Ontology) -> bool:
+    """Whether a variable stands for the numbers that a property has."""
+    for pattern in where.triple_patterns():
+        if pattern.object == variable and isinstance(pattern.predicate, URIRef):
+            prop = ontology.properties.get(pattern.predicate)
+            return prop is not None and any(is_number(s.object) for s in prop.signatures)
+    return False
+
+
+def write_query(query: Query, handles: Handles) -> dict[str, Any]:
+    """The plan that ``parse_query`` reads as this query. Raises ``PlanError`` for what a plan cannot say."""
+    return _Writer(handles).plan(query)
+
+
+class _Writer:
+    """Writes one query; its variables get the names x0, x1, … in the order in which they are met."""
+
+    def __init__(self, handles: Handles) -> None:
+        self.places = {
+            (letter, term): f"{letter}{number}"
+            for letter in "vcpn"
+            for number, term in reversed(list(enumerate(handles.pool(letter))))
+        }
+        self.names: dict[Variable, str] = {}
+
+    def plan(self, query: Query) -> dict[str, Any]:
+        if query.form == "describe":
+            return {"describe": [self._term(node, "ncp") for node in query.nodes]}
+        if query.form == "ask":
+            return {"ask": self._conditions(query.where)}
+        return {"where": self._conditions(query.where), "then": self._then(query), "select": self._columns(query)}
+
+    def _conditions(self, group: Group) -> list[dict[str, Any]]:
+        if group.values or group.required:
+            raise PlanError("a plan has no list of terms for a variable")
+        written: list[dict[str, Any]] = [
+            {"sub": {"where": self._conditions(q.where), "then": self._then(q), "select": self._columns(q)}}
+            for q in group.nested
+        ]
+        written += [self._pattern(pattern) for pattern in group.patterns]
+        for options in group.alternatives:
+            written.append({"either": [self._conditions(option) for option in options]})
+        written += [self._let(computed) for computed in group.computed]
+        written += [{"optional": self._conditions(part)} for part in group.optional]
+        written += [{"not": self._conditions(part)} for part in group.negated]
+        written += [self._compared(comparison) for comparison in group.comparisons]
+        for ways in group.either:
+            written.append({"either": [[self._compared(comparison) for comparison in way] for way in ways]})
+        return written
+
+    def _pattern(self, pattern: TriplePattern) -> dict[str, Any]:
+        s = self._term(pattern.subject, "n")
+        if isinstance(pattern.predicate, Path):
+            p, o = self._term(pattern.predicate.iri, "p"), self._term(pattern.object, "nv")
+            return {"s": s, "path": p, "times": pattern.predicate.closure, "o": o}
+        if pattern.predicate == RDF_TYPE:
+            return {"s": s, "p": "type", "o": self._term(pattern.object, "c")}
+        return {"s": s, "p": self._term(pattern.predicate, "p"), "o": self._term(pattern.object, "nvc")}
+
+    def _compared(self, comparison: Comparison) -> dict[str, Any]:
+        right = self._term(comparison.right, "v")
+        return {"x": self._term(comparison.left, ""), "op": comparison.operator, "to": right}
+
+    def _let(self, computed: Computed) -> dict[str, Any]:
+        operands = [self._term(operand, "") for operand in computed.operands]
+        return {"let": self._term(computed.variable, ""), "is": computed.operator, "of": operands}
+
+    def _then(self, query: Query) -> list[dict[str, Any]]:
+        steps: list[dict[str, Any]] = []
+        for part in query.made:
+            if isinstance(part, Computed):
+                steps.append(self._let(part))
+                continue
+            fn = "count_all" if part.function == "count" and not part.distinct else part.function
+            name = self._term(Variable(part.name), "")
+            steps.append({"fn": fn, "of": self._term(part.variable, ""), "as": name})
+        plain = [part for part in query.select if isinstance(part, Variable)]
+        if query.group_by and set(query.group_by) != set(plain):
+            steps.append({"group": [self._term(variable, "") for variable in query.group_by]})
+        for having in query.having:
+            right = self._term(having.right, "v")
+            steps.append({"having": self._term(having.key, ""), "op": having.operator, "to": right})
+        for order in query.order_by:
+            steps.append({"order": "desc" if order.descending else "asc", "by": self._term(order.key, "")})
+        if query.limit is not None:
+            if not 1 <= query.limit <= MOST_ROWS:
+                raise PlanError(f"a plan has no limit of {query.limit}")
+            steps.append({"limit": query.limit})
+        return steps
+
+    def _columns(self, query: Query) -> list[str]:
+        return [self._term(variable, "") for variable in query.columns()]
+
+    def _term(self, term: Any, letters: str) -> str:
+        """The handle of a term, of those kinds that may stand there."""
+        if isinstance(term, Variable):
+            return self.names.setdefault(term, f"x{len(self.names)}")
+        handle = next((self.places[letter, term] for letter in letters if (letter, term) in self.places), None)
+        if handle is None:
+            raise PlanError(f"{term} has no handle")
+        return handle
