@@ -5,14 +5,14 @@ It is the beginning of every prompt, byte for byte, so that a server's prefix ca
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from kgllm.candidates import graph_terms, pools_for
+from kgllm.candidates import MOST, graph_terms, pools_for
 from kgllm.index import Index
 from kgllm.ontology import Ontology, Property, Signature
 from kgllm.prompting import as_data, prompt
 from kgllm.protocols import LanguageModel, Message
-from kgllm.query_schema import POOLS, Handles, Pools
+from kgllm.query_schema import Handles, Pools
 from kgllm.terms import URIRef, local_name
 
 __all__ = ["PLAN_TOKENS", "Briefing", "brief", "class_entry", "property_entry"]
@@ -21,6 +21,7 @@ PLAN_TOKENS = 700  # of a plan; the longest of the gold queries in benchmarks/go
 _UNKNOWN = 16_384  # tokens that a model is taken to have where its server does not say
 _LONGEST = 12_000  # tokens of a prompt, however long the model's context: what is in its middle is read worst
 _SHARE = 0.6  # of the prompt that the graph may take, the rest being for candidates, conversation and question
+_SIZES = ((MOST.properties, MOST.classes), (96, 40), (40, 16))  # of the graph's part, until it fits
 _SIGNATURES = 2
 _DESCRIPTION = 80  # characters
 
@@ -39,9 +40,8 @@ class Briefing:
 def brief(index: Index, model: LanguageModel) -> Briefing:
     """The briefing of a graph, as much of its ontology as fits the model; the commonest terms come first."""
     budget = min(_LONGEST, (model.context_length() or _UNKNOWN) - PLAN_TOKENS)
-    whole = pools_for(index)
-    sizes = [whole, *(pools_for(index, most=p) for p in reversed(POOLS) if p.properties < whole.properties)]
-    for pools in sizes:
+    for properties, classes in _SIZES:
+        pools = pools_for(index, most=replace(MOST, properties=properties, classes=classes))
         handles = graph_terms(index.ontology, pools=pools)
         message = Message("system", f"{prompt('plan')}\nThe graph:\n{_digest(index.ontology, handles)}\n")
         tokens = model.tokens([message]) or len(message.content) // 3

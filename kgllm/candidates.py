@@ -16,14 +16,16 @@ from kgllm.link import Links, Mention
 from kgllm.ontology import Ontology, is_vocabulary
 from kgllm.plan_embedded import EmbeddedPlanner
 from kgllm.protocols import Hit, Reranker
-from kgllm.query_schema import POOLS, Handles, Pools
+from kgllm.query_schema import Handles, Pools
 from kgllm.scoring import is_date
 from kgllm.terms import Literal, URIRef
 from kgllm.vocabularies import XSD
 from kgllm.words import bounds, numbers_in_words
 
-__all__ = ["candidates", "graph_terms", "pools_for"]
+__all__ = ["MOST", "candidates", "graph_terms", "pools_for"]
 
+MOST = Pools(nodes=24, properties=280, classes=100, values=20)
+"""Of nodes and values, which every question has its own of, no more than pays (``kgllm eval --candidates``)."""
 _STABLE = 0.6  # of a pool that the graph's terms overflow, the part that is the same for every question
 _RANKED = 12  # readings of the embedded planner whose properties come first
 _DATED = 8  # properties with dates that a question with a date or year is given, whatever its words
@@ -33,17 +35,12 @@ T = TypeVar("T")
 _QUOTED = re.compile(r"[\"“„«‘]([^\"“”„«»‘’]{1,80})[\"”»’“]|(?<!\w)'([^']{1,80})'(?!\w)")
 
 
-def pools_for(index: Index, *, most: Pools | None = None) -> Pools:
-    """As many handles as a graph has terms for, so that each is listed and none else can be written.
-
-    At ``most`` so many; without it, the smallest of ``POOLS`` that hold all of its properties and classes.
-    """
-    properties, classes = len(_properties(index.ontology)), len(_classes(index.ontology))
-    fitting = (p for p in POOLS if p.properties >= properties and p.classes >= classes)
-    size = most or next(fitting, POOLS[-1])
-    counts = (len(index.popular(size.nodes)), properties, classes, size.values)
-    sizes = (size.nodes, size.properties, size.classes, size.values)
-    return Pools(*(max(1, min(pair)) for pair in zip(counts, sizes, strict=True)))
+def pools_for(index: Index, *, most: Pools = MOST) -> Pools:
+    """As many handles as a graph has terms for, at ``most`` so many: each is listed, and none else can be written."""
+    ontology = index.ontology
+    found = (len(index.popular(most.nodes)), len(_properties(ontology)), len(_classes(ontology)), most.values)
+    sizes = (most.nodes, most.properties, most.classes, most.values)
+    return Pools(*(max(1, min(pair)) for pair in zip(found, sizes, strict=True)))
 
 
 def graph_terms(ontology: Ontology, *, pools: Pools) -> Handles:

@@ -86,7 +86,7 @@ def _named(term: Term | None, index: Index) -> str:
 
 
 class _Places:
-    """The handles while something is being seen; what is new is entered from the end of its pool, in half of it at most."""
+    """The handles while something is seen; what is new is entered from the end of its pool, half of it at most."""
 
     def __init__(self, handles: Handles, pools: Pools, index: Index) -> None:
         self.index = index
