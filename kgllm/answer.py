@@ -12,7 +12,7 @@ from kgllm.link import Links
 from kgllm.memory import WorkingMemoryGraph
 from kgllm.ontology import DESCRIPTION_PROPERTIES, RDF_TYPE
 from kgllm.plan import Plan
-from kgllm.protocols import Hit, Rows, Usage
+from kgllm.protocols import Exchange, Hit, Rows, Usage
 from kgllm.query import Query, TriplePattern, Variable
 from kgllm.recall import Recalled
 from kgllm.terms import Literal, Namespaces, Node, Term, Triple, URIRef, clean, local_name, n3, readable
@@ -51,6 +51,8 @@ class Answer:
     planner: OneOfStrings["embedded", "model"] = "embedded"
     model: str | None = None
     rounds: int = 1
+    dropped: int = 0  # sentences of the model that its facts did not bear out, also when it had worded them again
+    exchanges: tuple[Exchange, ...] = ()
     confidence: float = 0.0
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
@@ -112,6 +114,7 @@ class Answer:
             "planner": self.planner,
             "model": self.model,
             "rounds": self.rounds,
+            "dropped": self.dropped,
             "confidence": round(self.confidence, 4),
             "timings_ms": {stage: round(ms, 2) for stage, ms in self.timings_ms.items()},
             "usage": {

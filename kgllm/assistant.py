@@ -129,6 +129,7 @@ class Assistant:
             model=self.model.name if self.model else None,
             rounds=max(1, planning.rounds),
             usage=answer.usage + planning.usage,
+            exchanges=planning.exchanges + answer.exchanges,
             timings_ms=clock.milliseconds(),
         )
 
@@ -205,7 +206,9 @@ class Assistant:
             if self.model is not None and not self.strict:
                 from kgllm.answer_model import word
 
-                return word(plan, recalled, violations, self.index, self.model)
+                *_, answer = word(plan, recalled, violations, self.index, self.model)
+                assert isinstance(answer, Answer)  # noqa: S101
+                return answer
             return compose(plan, recalled, violations, self.index)
 
 
