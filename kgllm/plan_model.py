@@ -130,17 +130,18 @@ def question_message(
     What does not fit is left out: first the oldest turns of the conversation, then the least likely nodes.
     """
     briefing = planner.briefing
-    index = planner.embedded.vocabulary.index
-    room = briefing.budget * briefing.characters_per_token - len(briefing.message.content)
-    asked = f"Question:\n{as_data({'question': question}, cap=None)}"
+    entries = list(_entries(handles, briefing, planner.embedded.vocabulary.index).items())
     turns = list(earlier)
-    while turns and len(told := _told(turns)) > room / 3:
-        turns.pop(0)
-    conversation = f"Earlier:\n{told}\n\n" if turns else ""
-    entries = _entries(handles, briefing, index)
-    while len(text := f"Candidates:\n{as_data(entries)}\n\n{conversation}{asked}") > room and entries:
-        del entries[next(reversed(entries))]
-    return Message("user", text)
+    while True:
+        conversation = f"Earlier:\n{_told(turns)}\n\n" if turns else ""
+        asked = as_data({"question": question}, cap=None)
+        message = Message("user", f"Candidates:\n{as_data(dict(entries))}\n\n{conversation}Question:\n{asked}")
+        if not (turns or entries) or briefing.fits(message, planner.model):
+            return message
+        if turns:
+            del turns[: max(1, len(turns) // 4)]
+        else:
+            del entries[-max(1, len(entries) // 8) :]
 
 
 def _told(turns: Sequence[tuple[str, str]]) -> str:
