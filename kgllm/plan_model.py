@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from kgllm.conversation import Conversation
 from kgllm.link import Links
 from kgllm.ontology import Ontology
 from kgllm.plan import Plan
@@ -24,16 +25,25 @@ _DATED = 8  # properties with dates that a question with a date or year is given
 _XSD = "http://www.w3.org/2001/XMLSchema#"
 
 
+_NOTHING_EARLIER = Conversation()
+
+
 class ModelPlanning:
     """The planning of one question by a model: a plan, then repairs in the light of what was observed."""
 
-    def __init__(self, links: Links, planner: EmbeddedPlanner, model: LanguageModel) -> None:
+    def __init__(
+        self,
+        links: Links,
+        planner: EmbeddedPlanner,
+        model: LanguageModel,
+        conversation: Conversation = _NOTHING_EARLIER,
+    ) -> None:
         self.usage = Usage()
         self.rounds = 0
         self.exchanges: tuple[Exchange, ...] = ()
         self._model = model
         self._ontology: Ontology = planner.ontology
-        self._handles, self._concepts = candidates(links, planner)
+        self._handles, self._concepts = candidates(links, planner, conversation)
         self._turns = messages(links.question, self._handles, planner)
 
     def propose(self, observed: str | None) -> Iterator[Step | Plan]:
@@ -57,14 +67,19 @@ class ModelPlanning:
             return
 
 
-def candidates(links: Links, planner: EmbeddedPlanner) -> tuple[Handles, tuple[Hit, ...]]:
+def candidates(
+    links: Links, planner: EmbeddedPlanner, conversation: Conversation = _NOTHING_EARLIER
+) -> tuple[Handles, tuple[Hit, ...]]:
     """What the handles of a question stand for, the likeliest first, each pool filled up with the next best."""
     index, ontology = planner.vocabulary.index, planner.ontology
     nearest = index.nearest(links.question, k=_NEAREST)
     ranked = planner.plan(links)[:12]
     similarities = planner.similarities(links)
     named = [c.description for m in links.mentions for c in m.candidates if c.description is not None]
-    nodes = [d.iri for d in named if d.kind == "node"] + [hit.iri for hit in nearest if hit.kind == "node"]
+    described = index.described(conversation.nodes)
+    earlier = [iri for iri in conversation.nodes if iri in described and described[iri].kind == "node"]
+    nodes = earlier[: NODES // 2]
+    nodes += [d.iri for d in named if d.kind == "node"] + [hit.iri for hit in nearest if hit.kind == "node"]
     steps = [p for item in ranked for step in item.sketch.steps() for p in (step.property, *step.members)]
     by_fit = sorted(similarities, key=lambda iri: (-round(similarities[iri].score, 3), iri))
     stated = {p.iri for p in ontology.relations()}
