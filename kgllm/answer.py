@@ -36,7 +36,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Answer:
-    """The answer to a question, with all it rests on. ``results`` is the first column of ``rows``, best first."""
+    """The answer to a question, with all it rests on. ``results`` is the first column of ``rows``, best first.
+
+    ``exchanges`` are the calls of the language model that it took; it is ``cached`` if not one of them had to be made.
+    """
 
     question: str
     text: str
@@ -52,10 +55,11 @@ class Answer:
     model: str | None = None
     rounds: int = 1
     dropped: int = 0  # sentences of the model that its facts did not bear out, also when it had worded them again
-    exchanges: tuple[Exchange, ...] = ()
     confidence: float = 0.0
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
+    exchanges: tuple[Exchange, ...] = ()
+    cached: bool = False
     namespaces: Namespaces = field(default_factory=Namespaces)
 
     @property
@@ -122,6 +126,7 @@ class Answer:
                 "completion_tokens": self.usage.completion_tokens,
                 "cached_tokens": self.usage.cached_tokens,
             },
+            "cached": self.cached,
         }
 
 

@@ -60,12 +60,12 @@ def word(
     """The claims in the model's words as they come, each borne out by its facts, and at the end the answer.
 
     A sentence that says more than its facts is sent back once, with what they do not hold; if the next one does so too
-    it is dropped, and the answer says how many were. A question without facts to word (a no, an answer of too many
-    facts) is composed by code alone, and so is what stands for a reply that is none.
+    it is dropped, and the answer says how many were. A question without facts to word (a no, a number, an answer of too
+    many facts) is composed by code alone, and so is what stands for a reply that is none.
     """
     composed = compose(plan, recalled, violations, index)
     facts = composed.facts
-    if not facts or len(facts) > _FACTS:
+    if not facts or len(facts) > _FACTS or plan.query.form == "count":
         yield composed
         return
     wording = _Wording(composed, facts, recalled, model)

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from kgllm import Assistant
+from kgllm.briefing import brief
 from kgllm.candidates import candidates, graph_terms, pools_for
+from kgllm.conversation import Conversation, Turn
 from kgllm.errors import ModelServerError
 from kgllm.link import link
 from kgllm.plan import Plan
 from kgllm.plan_embedded import EmbeddedPlanner
-from kgllm.plan_model import ModelPlanner, ModelPlanning
+from kgllm.plan_model import ModelPlanning
 from kgllm.protocols import LanguageModel, Message, Step
 from kgllm.query_schema import ABSTAIN, Pools, plan_schema
 from kgllm.similarity import Vocabulary
@@ -61,9 +63,15 @@ def good(planner: EmbeddedPlanner, *, prop: str = "commander") -> dict[str, Any]
     return plan({"s": handle(planner, "Apollo 11"), "p": handle(planner, prop), "o": "x0"})
 
 
+def started(planner: EmbeddedPlanner, model: LanguageModel, question: str, **options: Any) -> ModelPlanning:
+    briefing = brief(planner.vocabulary.index, model)
+    links = link(question, vocabulary=planner.vocabulary)
+    return ModelPlanning(links, planner, briefing=briefing, model=model, **options)
+
+
 def planning(planner: EmbeddedPlanner, *replies: Any, question: str = QUESTION) -> tuple[ModelPlanning, ScriptedModel]:
     model = ScriptedModel(replies)
-    return ModelPlanner(planner, model).start(link(question, vocabulary=planner.vocabulary)), model
+    return started(planner, model, question), model
 
 
 def proposal(turns: ModelPlanning, observed: str | None) -> Plan | None:
@@ -227,11 +235,9 @@ def test_numbers_and_dates_of_the_question_are_values(planner: EmbeddedPlanner) 
 
 
 def prompted(planner: EmbeddedPlanner, question: str, **options: Any) -> list[Message]:
-    started = ModelPlanner(planner, ScriptedModel([None] * 3)).start(
-        link(question, vocabulary=planner.vocabulary), **options
-    )
-    list(started.propose(None))
-    return list(started.exchanges[0].prompt)
+    turns = started(planner, ScriptedModel([None] * 3), question, **options)
+    list(turns.propose(None))
+    return list(turns.exchanges[0].prompt)
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
@@ -249,8 +255,8 @@ def test_the_prompt_is_the_same_for_the_same_question_and_begins_the_same_for_al
 def test_the_conversation_stands_before_the_question_and_its_oldest_turns_are_left_out(
     planner: EmbeddedPlanner,
 ) -> None:
-    turns = [(f"Question number {number}?", "An answer. " * 20) for number in range(400)]
-    user = prompted(planner, QUESTION, earlier=turns)[1].content
+    turns = tuple(Turn(f"Question number {number}?", "An answer. " * 20) for number in range(400))
+    user = prompted(planner, QUESTION, conversation=Conversation(turns))[1].content
     assert "Question number 399?" in user
     assert "Question number 0?" not in user
     assert user.index("Earlier:") < user.index("Question:\n")
@@ -261,12 +267,12 @@ def test_a_graph_too_large_for_the_model_is_told_in_part(planner: EmbeddedPlanne
         def context_length(self) -> int | None:
             return 2_600
 
-    whole, part = (ModelPlanner(planner, model([])).briefing for model in (ScriptedModel, Narrow))
+    whole, part = (brief(planner.vocabulary.index, model([])) for model in (ScriptedModel, Narrow))
     assert part.pools.properties < whole.pools.properties
     assert len(part.message.content) < len(whole.message.content)
-    started = ModelPlanner(planner, Narrow([None] * 3)).start(link(QUESTION, vocabulary=planner.vocabulary))
-    list(started.propose(None))
-    assert sum(len(turn.content.split()) for turn in started.exchanges[0].prompt) <= part.budget
+    turns = started(planner, Narrow([None] * 3), QUESTION)
+    list(turns.propose(None))
+    assert sum(len(turn.content.split()) for turn in turns.exchanges[0].prompt) <= part.budget
 
 
 EVIL = r"""

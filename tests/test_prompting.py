@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kgllm import Assistant
+from kgllm.briefing import brief
 from kgllm.link import link
 from kgllm.plan_embedded import EmbeddedPlanner
-from kgllm.plan_model import ModelPlanner
+from kgllm.plan_model import ModelPlanning
 from kgllm.prompting import as_data, as_reply, prompt
 from kgllm.similarity import Vocabulary
 from kgllm.terms import clean
@@ -72,7 +73,8 @@ def test_the_prompts_stand_beside_the_code() -> None:
 def test_the_whole_prompt_is_the_one_that_was_agreed(demo: Assistant) -> None:
     """Delete tests/snapshots/plan_prompt.txt and run twice to agree on another."""
     planner = EmbeddedPlanner(Vocabulary(demo.index))
-    planning = ModelPlanner(planner, ScriptedModel([None] * 3)).start(link(QUESTION, vocabulary=planner.vocabulary))
+    model, links = ScriptedModel([None] * 3), link(QUESTION, vocabulary=planner.vocabulary)
+    planning = ModelPlanning(links, planner, briefing=brief(demo.index, model), model=model)
     list(planning.propose(None))
     turns = planning.exchanges[0].prompt
     written = "\n".join(f"--- {turn.role}\n{turn.content}" for turn in turns)
