@@ -33,7 +33,10 @@ def open(
     base_url: str | None = None,
     model: str | None = None,
     api_key: str | None = None,
+    embed_base_url: str | None = None,
     embed_model: str | None = None,
+    rerank_base_url: str | None = None,
+    rerank_model: str | None = None,
     lang: str | Sequence[str] | None = None,
     labels: str | Sequence[str] | None = None,
     strict: bool | None = None,
@@ -60,7 +63,10 @@ def open(
         "base_url": base_url,
         "model": model,
         "api_key": api_key,
+        "embed_base_url": embed_base_url,
         "embed_model": embed_model,
+        "rerank_base_url": rerank_base_url,
+        "rerank_model": rerank_model,
         "languages": lang,
         "labels": labels,
         "strict": strict,
@@ -104,7 +110,9 @@ def make_workspace(
     from kgllm.workspace import Workspace, default_folder
 
     described_by = tuple(_iri(text, settings) for text in settings.labels)
-    index_settings = IndexSettings(settings.embed_model, settings.languages, described_by)
+    index_settings = IndexSettings(
+        settings.embed_model, settings.languages, described_by, settings.embed_base_url or ""
+    )
     folder = settings.index or default_folder(settings.cache_dir, source, ontology_files, index_settings)
     return Workspace(
         source,
@@ -115,6 +123,7 @@ def make_workspace(
         is_own_folder=settings.index is not None,
         embedders=settings.cache_dir / "embedders",
         timeout_s=settings.timeout_s,
+        api_key=settings.api_key,
         **({} if progress is None else {"progress": progress}),
     )
 
