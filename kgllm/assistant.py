@@ -17,12 +17,12 @@ from kgllm.index import Index
 from kgllm.link import Links, link
 from kgllm.plan import Plan, Planning
 from kgllm.plan_embedded import EmbeddedPlanner
-from kgllm.protocols import Hit, LanguageModel, Rows
+from kgllm.protocols import Hit, LanguageModel, Reranker, Rows
 from kgllm.recall import Recalled, recall
 from kgllm.similarity import Vocabulary
 from kgllm.validate import validate_memory, validate_query
 from kgllm.words import is_negated
-from kgllm.workspace import Workspace
+from kgllm.workspace import Closeable, Workspace
 
 if TYPE_CHECKING:
     from kgllm.checking import CheckReport
@@ -39,9 +39,17 @@ _IN_FLIGHT = 16  # questions that a model is asked at a time
 class Assistant:
     """Answers questions over one graph. Made by ``kgllm.open``; ``close`` it, or use it in a ``with`` statement."""
 
-    def __init__(self, workspace: Workspace, *, model: LanguageModel | None = None, strict: bool = False) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        *,
+        model: LanguageModel | None = None,
+        reranker: Reranker | None = None,
+        strict: bool = False,
+    ) -> None:
         self.workspace = workspace
         self.model = model
+        self.reranker = reranker
         self.strict = strict
 
     def __enter__(self) -> Assistant:
@@ -51,8 +59,10 @@ class Assistant:
         self.close()
 
     def close(self) -> None:
-        """End the worker processes and close the files."""
+        """End the worker processes, a model's among them, and close the files."""
         self.workspace.close()
+        if isinstance(self.model, Closeable):
+            self.model.close()
 
     @property
     def index(self) -> Index:

@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     import rdflib
 
     from kgllm.assistant import Assistant
-    from kgllm.protocols import LanguageModel, Progress
+    from kgllm.protocols import LanguageModel, Progress, Reranker
     from kgllm.terms import URIRef
     from kgllm.workspace import Workspace
 
-__all__ = ["here", "make_assistant", "make_model", "make_workspace", "open"]
+__all__ = ["IN_PROCESS", "here", "make_assistant", "make_model", "make_reranker", "make_workspace", "open"]
+
+IN_PROCESS = "vllm:"
+"""What a base URL begins with that is none: the model after it is run by vLLM in a process of its own."""
 
 
 def open(
@@ -96,7 +99,7 @@ def make_assistant(
     from kgllm.assistant import Assistant
 
     workspace = make_workspace(settings, graph=graph, progress=progress)
-    return Assistant(workspace, model=make_model(settings), strict=settings.strict)
+    return Assistant(workspace, model=make_model(settings), reranker=make_reranker(settings), strict=settings.strict)
 
 
 def make_workspace(
@@ -143,9 +146,31 @@ def make_model(settings: Settings) -> LanguageModel | None:
             why="kgllm speaks to an OpenAI-compatible server, vLLM for one",
             try_next="--base-url http://localhost:8000/v1, or --planner embedded to do without",
         )
+    if settings.base_url.startswith(IN_PROCESS):
+        return _in_process(settings)
     from kgllm.engines.openai import OpenAIServer
 
     return OpenAIServer(settings.base_url, model=settings.model, api_key=settings.api_key)
+
+
+def _in_process(settings: Settings) -> LanguageModel:
+    from kgllm.engines.vllm_process import VllmProcess
+
+    name = (settings.base_url or "").removeprefix(IN_PROCESS) or settings.model
+    if not name:
+        raise SettingsError(
+            f"{IN_PROCESS} names no model for vLLM to run", try_next="--base-url vllm:FOLDER, or a model hub's name"
+        )
+    return VllmProcess(name)
+
+
+def make_reranker(settings: Settings) -> Reranker | None:
+    """The reranker that some settings ask for; ``None`` without its server, which is asked for its only model."""
+    if settings.rerank_base_url is None:
+        return None
+    from kgllm.engines.pooling import ServedReranker
+
+    return ServedReranker(settings.rerank_base_url, model=settings.rerank_model, api_key=settings.api_key)
 
 
 def _source(settings: Settings) -> Source:

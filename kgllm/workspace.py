@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from kgllm.engines.sentence_transformers import SentenceTransformersEmbedder
     from kgllm.engines.shacl import Shapes
 
-__all__ = ["Workspace"]
+__all__ = ["Closeable", "Workspace"]
 
 SMALL = 50_000  # nodes: what is indexed unasked; about four minutes of embedding on two cores
 _NODES_PER_SECOND = 200
@@ -46,6 +46,7 @@ def _silent(stage: str, done: int, total: int) -> None:
     """A progress report that nobody wants."""
 
 
+@runtime_checkable
 class Closeable(Protocol):
     """What holds a process or a file."""
 
