@@ -139,6 +139,8 @@ class VllmProcess:
 
     def _answer(self, batch: list[_Asked]) -> None:
         """Have what several threads asked answered together, each with an answer or an error of its own."""
+        if not batch:  # what was in it went down with the thread that was interrupted over it
+            return
         try:
             found = self._exchange({"conversations": [asked.request for asked in batch]})["completions"]
         except ModelServerError as error:
