@@ -138,6 +138,11 @@ def test_a_bad_address_and_a_model_to_choose_are_told_with_their_options(
         engine(serve_pooling(models=("one", "two")).base_url)
 
 
+def test_to_name_a_reranker_s_model_sends_nothing() -> None:
+    with pytest.raises(ModelServerError, match=r"no model server answers.*\n.*\n.*--rerank-base-url"):
+        ServedReranker(NOWHERE, model="tiny").scores("?", ["one"])
+
+
 def test_only_vllm_is_asked_to_cut_at_the_model_s_limit(serve_pooling: Serve) -> None:
     for owner, cut in [("vllm", -1), ("somebody", None)]:
         server = serve_pooling(owner=owner)

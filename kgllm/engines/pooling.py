@@ -66,19 +66,19 @@ class _PoolingServer:
         self.root = self.base_url.removesuffix("/v1")
         self._role = role
         self._max_in_flight = max_in_flight
-        with self._faults():
-            served = run(self._describe())
-        names = list(served.models)
-        if model is None and len(names) != 1:
-            raise role.fault(
-                f"{self.base_url} lists {f'{len(names)} models' if names else 'no model'}",
-                why=f"one has to be chosen: {listed(names)}" if names else "so the one to ask has to be named",
-                try_next=f"{role.model_option} {clean(names[0]) if names else 'with the name of the one it serves'}",
-            )
-        self.name: str = model or names[0]
+        self.name: str = model or self._only_model()
         self._server.model = self.name
-        # Others would refuse what they do not know; of them, a text that is too long comes back as an error.
-        self._cut: Mapping[str, Any] = {"truncate_prompt_tokens": -1} if served.is_vllm else {}
+
+    def _only_model(self) -> str:
+        with self._faults():
+            names = list(run(self._describe()).models)
+        if len(names) == 1:
+            return names[0]
+        raise self._role.fault(
+            f"{self.base_url} lists {f'{len(names)} models' if names else 'no model'}",
+            why=f"one has to be chosen: {listed(names)}" if names else "so the one to ask has to be named",
+            try_next=f"{self._role.model_option} {clean(names[0]) if names else 'with the name of the one it serves'}",
+        )
 
     async def _describe(self) -> Served:
         async with self._server.connect() as http:
@@ -92,9 +92,12 @@ class _PoolingServer:
         async def every() -> list[dict[str, Any]]:
             places = asyncio.Semaphore(self._max_in_flight)
             async with self._server.connect() as http:
+                served = await self._server.describe(http)
+                # Others would refuse what they do not know; of them, a text that is too long comes back as an error.
+                cut = {"truncate_prompt_tokens": -1} if served.is_vllm else {}
 
                 async def one(number: int) -> dict[str, Any]:
-                    what = {"model": self.name, **requests[number], **self._cut}
+                    what = {"model": self.name, **requests[number], **cut}
                     async with places:
                         body = await self._server.call(http, "POST", url, what)
                     ended(number)
@@ -224,7 +227,8 @@ class ServedReranker:
 
     ``vllm serve MODEL --runner pooling`` serves a cross-encoder, whose scores are what it was trained to give (most
     often in [0, 1]), or an embedding model, whose scores are cosines. ``timeout_s`` bounds each request of 64 texts.
-    Raises ``SettingsError`` for a bad address, ``ModelServerError`` where the only model cannot be found out.
+    To name a model sends nothing. Raises ``SettingsError`` for a bad address, ``ModelServerError`` where the only model
+    cannot be found out.
     """
 
     name: str
