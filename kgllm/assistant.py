@@ -34,14 +34,14 @@ from kgllm.index import Index
 from kgllm.link import Links, link
 from kgllm.plan import Plan, Planning
 from kgllm.plan_embedded import EmbeddedPlanner
-from kgllm.protocols import Hit, LanguageModel, Rows, Step
+from kgllm.protocols import Hit, LanguageModel, Reranker, Rows, Step
 from kgllm.recall import Recalled, recall
 from kgllm.runs import RunLog, Served
 from kgllm.similarity import Vocabulary
 from kgllm.terms import clean
 from kgllm.validate import Violation, validate_memory, validate_query
 from kgllm.words import is_negated
-from kgllm.workspace import Workspace
+from kgllm.workspace import Closeable, Workspace
 
 if TYPE_CHECKING:
     from kgllm.briefing import Briefing
@@ -63,8 +63,8 @@ _Progress: TypeAlias = Iterator[Step | Claim | Answer]
 class Assistant:
     """Answers questions over one graph. Made by ``kgllm.open``; ``close`` it, or use it in a ``with`` statement.
 
-    ``in_flight`` bounds how many questions a model is asked at a time. ``cache`` keeps the model's replies, ``log``
-    every answer; ``served`` says how the model is asked, for both.
+    ``in_flight`` bounds how many questions a model is asked at a time. A ``reranker`` orders the candidates that it is
+    offered. ``cache`` keeps the model's replies, ``log`` every answer; ``served`` says how the model is asked, for both.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class Assistant:
         workspace: Workspace,
         *,
         model: LanguageModel | None = None,
+        reranker: Reranker | None = None,
         strict: bool = False,
         in_flight: int = IN_FLIGHT,
         cache: Completions | None = None,
@@ -80,6 +81,7 @@ class Assistant:
     ) -> None:
         self.workspace = workspace
         self.model = model
+        self.reranker = reranker
         self.strict = strict
         self.in_flight = in_flight
         self.cache = cache
@@ -94,11 +96,11 @@ class Assistant:
         self.close()
 
     def close(self) -> None:
-        """End the worker processes and close the files."""
+        """End the worker processes, a model's among them, and close the files."""
         self._threads.close()
         self.workspace.close()
-        for kept in (self.cache, self.log):
-            if kept is not None:
+        for kept in (self.model, self.cache, self.log):
+            if isinstance(kept, Closeable):
                 kept.close()
 
     @property

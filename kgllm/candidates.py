@@ -17,6 +17,7 @@ from kgllm.ontology import Ontology, is_vocabulary
 from kgllm.plan_embedded import EmbeddedPlanner
 from kgllm.protocols import Hit, Reranker
 from kgllm.query_schema import Handles, Pools
+from kgllm.reranking import best_first
 from kgllm.scoring import is_date
 from kgllm.terms import Literal, URIRef
 from kgllm.vocabularies import XSD
@@ -130,11 +131,8 @@ def _nodes(
     yield from _named(links.mentions)
     yield from earlier
     yield from _named(links.spare)
-    hits = [hit for hit in index.search(links.question, k=2 * count) if hit.kind == "node"]
-    if reranker is not None and hits:
-        scores = reranker.scores(links.question, [hit.text for hit in hits])
-        hits = [hit for _, hit in sorted(zip(scores, hits, strict=True), key=lambda pair: -float(pair[0]))]
-    yield from (hit.iri for hit in hits)
+    found = {hit.iri: hit.text for hit in index.search(links.question, k=2 * count) if hit.kind == "node"}
+    yield from found if reranker is None else best_first(links.question, found, reranker=reranker)
     yield from index.popular(count)
 
 

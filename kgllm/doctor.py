@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import platform
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from typing import Any, Literal, TypeAlias
 
 import kgllm
 from kgllm.engines.model_server import ModelServer, listed, run
 from kgllm.engines.onnx import OnnxEmbedder
 from kgllm.engines.openai import OpenAIServer
+from kgllm.engines.pooling import ServedEmbedder, ServedReranker
 from kgllm.engines.worker import Worker
 from kgllm.errors import KgllmError
 from kgllm.generations import Generations
-from kgllm.opening import make_workspace
+from kgllm.hardware import SPECULATION, SPECULATION_REASON, Hardware, find_hardware, serve_command
+from kgllm.opening import IN_PROCESS, make_workspace
 from kgllm.settings import DEFAULT, Settings
 from kgllm.terms import clean
 from kgllm.workspace import Workspace
@@ -29,6 +33,7 @@ _PACKAGES = (
 )  # fmt: skip
 _HONOURED = ("HF_HOME", "HF_HUB_OFFLINE", "NO_COLOR")
 _TIMEOUT_S = 20.0
+_LEAST_CONTEXT = 8_192  # tokens; below it, candidates have to be left out of most prompts
 
 State: TypeAlias = Literal["ok", "warning", "fault", "not configured"]
 _MARKS: dict[State, str] = {"ok": "✓", "warning": "!", "fault": "✗", "not configured": "–"}
@@ -55,6 +60,7 @@ class Examination:
     versions: dict[str, str]
     settings: tuple[tuple[str, str, str], ...]
     findings: tuple[Finding, ...]
+    hardware: Hardware
 
     @property
     def is_well(self) -> bool:
@@ -70,6 +76,12 @@ class Examination:
             "findings": [
                 {"name": f.name, "state": f.state, "detail": f.detail, "try": f.try_next} for f in self.findings
             ],
+            "serve": {
+                "hardware": str(self.hardware),
+                "command": serve_command(self.hardware),
+                "option": SPECULATION,
+                "reason": SPECULATION_REASON,
+            },
         }
 
     def __str__(self) -> str:
@@ -78,12 +90,16 @@ class Examination:
         installed = ", ".join(f"{name} {number}" for name, number in self.versions.items())
         lines = ["Versions", f"  {installed}", "", "Settings"]
         lines += [f"  {name:<{width}}  {clean(value):<{value_width}}  {clean(o)}" for name, value, o in self.settings]
-        return "\n".join([*lines, "", "Findings", *(f"  {finding}" for finding in self.findings)])
+        lines += ["", "Findings", *(f"  {finding}" for finding in self.findings)]
+        command = serve_command(self.hardware).replace("\n", "\n  ")
+        lines += ["", f"To serve a model here ({clean(str(self.hardware))})", f"  {command}"]
+        lines += [f"  and perhaps {SPECULATION}:", f"    {SPECULATION_REASON}"]
+        return "\n".join(lines)
 
 
 def examine(settings: Settings) -> Examination:
     """Look at everything that a question would need. Nothing raises: each fault is a finding."""
-    return Examination(_versions(), tuple(_told(settings)), tuple(_findings(settings)))
+    return Examination(_versions(), tuple(_told(settings)), tuple(_findings(settings)), find_hardware())
 
 
 def _versions() -> dict[str, str]:
@@ -118,15 +134,17 @@ def _findings(settings: Settings) -> Iterator[Finding]:
         yield from _graph(settings)
     else:
         yield Finding("graph", "not configured", "no graph is named", "-g FILE, KGLLM_GRAPH, or a kgllm.toml")
-        yield _looked("embedder", lambda: _embedder(settings.embed_model))
+        yield _looked("embedder", lambda: _embedder(settings))
+    if settings.rerank_base_url:
+        yield _looked("reranker", lambda: _reranker(settings))
     yield from _model_server(settings)
 
 
-def _looked(name: str, look: Callable[[], Finding]) -> Finding:
+def _looked(name: str, look: Callable[[], Finding], *, otherwise: State = "fault") -> Finding:
     try:
         return look()
     except KgllmError as error:
-        return Finding(name, "fault", f"{error.what} ({error.why})" if error.why else error.what, error.try_next)
+        return Finding(name, otherwise, f"{error.what} ({error.why})" if error.why else error.what, error.try_next)
 
 
 def _sandbox() -> Finding:
@@ -150,7 +168,7 @@ def _graph(settings: Settings) -> Iterator[Finding]:
         yield _looked("graph", lambda: _answers(workspace))
         index = _looked("index", lambda: _index(workspace))
         yield index
-        yield _looked("embedder", lambda: _embedder(settings.embed_model, workspace if index.state == "ok" else None))
+        yield _looked("embedder", lambda: _embedder(settings, workspace if index.state == "ok" else None))
     finally:
         workspace.close()
 
@@ -174,8 +192,10 @@ def _index(workspace: Workspace) -> Finding:
     return Finding("index", "ok", f"{workspace.folder} is up to date")
 
 
-def _embedder(model: str, workspace: Workspace | None = None) -> Finding:
-    """An up-to-date index carries the embedder it needs; else the one that would build it is loaded."""
+def _embedder(settings: Settings, workspace: Workspace | None = None) -> Finding:
+    """An up-to-date index carries the embedder it needs, or its server is asked; else the one that would build it."""
+    if settings.embed_base_url:
+        return _served_embedder(settings, workspace)
     if workspace is not None:
         embedder = workspace.index.embedder
         embedder.embed(["Does it embed?"])
@@ -183,8 +203,33 @@ def _embedder(model: str, workspace: Workspace | None = None) -> Finding:
         return Finding("embedder", "ok", f"{embedder.name}, {embedder.dimension} dimensions, {kind}")
     from kgllm.engines.sentence_transformers import DEFAULT_MODEL, SentenceTransformersEmbedder
 
-    loaded = SentenceTransformersEmbedder(model or DEFAULT_MODEL)
+    loaded = SentenceTransformersEmbedder(settings.embed_model or DEFAULT_MODEL)
     return Finding("embedder", "ok", f"{loaded.name}, {loaded.dimension} dimensions, by sentence-transformers")
+
+
+def _served_embedder(settings: Settings, workspace: Workspace | None) -> Finding:
+    served = ServedEmbedder(
+        settings.embed_base_url or "",
+        model=settings.embed_model or None,
+        api_key=settings.api_key,
+        timeout_s=_TIMEOUT_S,
+    )
+    generation = Generations(workspace.folder).current(verify="sizes") if workspace is not None else None
+    if workspace is not None and generation is not None and (other := workspace.other_model(generation)):
+        return Finding("embedder", "warning", f"{workspace.folder} does not match: {other}", "kgllm index")
+    return Finding("embedder", "ok", f"{served.name}, {served.dimension} dimensions, by {served.base_url}")
+
+
+def _reranker(settings: Settings) -> Finding:
+    reranker = ServedReranker(
+        settings.rerank_base_url or "", model=settings.rerank_model, api_key=settings.api_key, timeout_s=_TIMEOUT_S
+    )
+    texts = ["Neil Armstrong walked on the Moon.", "Bread is made of flour."]
+    moon, bread = reranker.scores("Who walked on the Moon?", texts)
+    told = f"{reranker.name} at {reranker.base_url}"
+    if moon > bread:
+        return Finding("reranker", "ok", f"{told} scores texts")
+    return Finding("reranker", "warning", f"{told} finds bread nearer to a question about the Moon", "another model")
 
 
 def _model_server(settings: Settings) -> Iterator[Finding]:
@@ -192,9 +237,25 @@ def _model_server(settings: Settings) -> Iterator[Finding]:
         state: State = "fault" if settings.planner == "model" or settings.model else "not configured"
         yield Finding("model server", state, "none is named; the embedded planner answers", "--base-url URL")
         return
+    if settings.base_url.startswith(IN_PROCESS):
+        if find_spec("vllm") is None:
+            told = f"{settings.base_url} is to run here, and vLLM is not installed"
+            yield Finding("model", "fault", told, "pip install 'kgllm[vllm]'")
+        else:
+            yield Finding("model", "ok", f"{settings.base_url} is run here by vLLM, loaded at the first question")
+        return
     url = settings.base_url
-    served: list[str] = []
+    server = _looked_for_server(url, settings)
+    yield server
+    if server.state == "ok":
+        yield _looked("schema", lambda: _schema(_model(url, settings)))
+        yield _looked("context", lambda: _context(_model(url, settings)))
+        yield _looked(
+            "prefix cache", lambda: _prefix_cache(_model(url, settings).name, url, settings), otherwise="warning"
+        )
 
+
+def _looked_for_server(url: str, settings: Settings) -> Finding:
     def reach() -> Finding:
         server = ModelServer(url, model=settings.model, api_key=settings.api_key, timeout_s=_TIMEOUT_S)
 
@@ -202,20 +263,53 @@ def _model_server(settings: Settings) -> Iterator[Finding]:
             async with server.connect() as http:
                 return list((await server.describe(http)).models)
 
-        served.extend(run(ask()))
+        served = run(ask())
         if settings.model and served and settings.model not in served:
             told = f"{server.base_url} does not serve {settings.model}, but {listed(served)}"
             return Finding("model server", "fault", told, f"--model {served[0]}")
         return Finding("model server", "ok", f"{server.base_url} serves {listed(served) or 'models it does not list'}")
 
-    def probe() -> Finding:
-        model = OpenAIServer(url, model=settings.model, api_key=settings.api_key, timeout_s=_TIMEOUT_S)
-        found = model.probe()
-        if found.enforced:
-            return Finding("schema", "ok", f"{model.name} is held to a schema: {found.detail}")
-        return Finding("schema", "warning", f"{model.name} is not held to a schema: {found.detail}")
+    return _looked("model server", reach)
 
-    reached = _looked("model server", reach)
-    yield reached
-    if reached.state == "ok":
-        yield _looked("schema", probe)
+
+def _model(url: str, settings: Settings) -> OpenAIServer:
+    return OpenAIServer(url, model=settings.model, api_key=settings.api_key, timeout_s=_TIMEOUT_S)
+
+
+def _schema(model: OpenAIServer) -> Finding:
+    found = model.probe()
+    if found.enforced:
+        return Finding("schema", "ok", f"{model.name} is held to a schema: {found.detail}")
+    return Finding("schema", "warning", f"{model.name} is not held to a schema: {found.detail}")
+
+
+def _context(model: OpenAIServer) -> Finding:
+    length = model.context_length()
+    if length is None:
+        return Finding("context", "ok", f"the server does not say how many tokens {model.name} takes")
+    told = f"{model.name} takes {length:,} tokens of prompt and answer together"
+    if length < _LEAST_CONTEXT:
+        return Finding("context", "warning", told, f"serve it with --max-model-len {_LEAST_CONTEXT} or more")
+    return Finding("context", "ok", told)
+
+
+def _prefix_cache(model: str, url: str, settings: Settings) -> Finding:
+    """Whether a second prompt of the same beginning is taken from the cache, by the server's own count."""
+    server = ModelServer(url, model=model, api_key=settings.api_key, timeout_s=_TIMEOUT_S)
+    # The first words are new each time, so that nothing of it is in the cache from before.
+    prompt = f"{uuid.uuid4()} " + "Every rule of the prompt comes before the question that is asked. " * 60
+    request = {"model": model, "messages": [{"role": "user", "content": prompt}], "max_tokens": 1, "temperature": 0}
+
+    async def ask() -> dict[str, Any]:
+        async with server.connect() as http:
+            await server.call(http, "POST", f"{server.base_url}/chat/completions", request)
+            return await server.call(http, "POST", f"{server.base_url}/chat/completions", request)
+
+    match run(ask()).get("usage"):
+        case {"prompt_tokens": int(whole), "prompt_tokens_details": {"cached_tokens": int(cached)}} if cached > 0:
+            return Finding("prefix cache", "ok", f"{cached:,} of {whole:,} tokens of a repeated prompt were cached")
+        case {"prompt_tokens_details": {"cached_tokens": int()}}:
+            told, hint = "nothing of a repeated prompt was cached", "start vLLM with --enable-prefix-caching"
+            return Finding("prefix cache", "warning", told, hint)
+    told = f"{server.base_url} does not report how many tokens were cached"
+    return Finding("prefix cache", "warning", told, "start vLLM with --enable-prompt-tokens-details")

@@ -43,13 +43,19 @@ FORMAT = 1
 class IndexSettings:
     """What an index depends on beside its graph; a change of any asks for a new one."""
 
-    model: str = ""  # empty: the default model
+    model: str = ""  # empty: the default model, or the only one that the server at embed_base_url lists
     languages: tuple[str, ...] = ("en", "")
     describe_with: tuple[URIRef, ...] = ()
+    embed_base_url: str = ""  # empty: embedded here; a server that moved elsewhere gives the same vectors
 
     def to_json(self) -> dict[str, Any]:
         """As the manifest writes it."""
-        return {"model": self.model, "languages": list(self.languages), "describe_with": list(self.describe_with)}
+        return {
+            "model": self.model,
+            "languages": list(self.languages),
+            "describe_with": list(self.describe_with),
+            **({"embedder": "a server"} if self.embed_base_url else {}),
+        }
 
 
 class Index:

@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     import rdflib
 
     from kgllm.assistant import Assistant
-    from kgllm.protocols import LanguageModel, Progress
+    from kgllm.protocols import LanguageModel, Progress, Reranker
     from kgllm.terms import URIRef
     from kgllm.workspace import Workspace
 
-__all__ = ["here", "make_assistant", "make_model", "make_workspace", "open"]
+__all__ = ["IN_PROCESS", "here", "make_assistant", "make_model", "make_reranker", "make_workspace", "open"]
+
+IN_PROCESS = "vllm:"
+"""What a base URL begins with that is none: the model after it is run by vLLM in a process of its own."""
 
 
 def open(
@@ -33,7 +36,10 @@ def open(
     base_url: str | None = None,
     model: str | None = None,
     api_key: str | None = None,
+    embed_base_url: str | None = None,
     embed_model: str | None = None,
+    rerank_base_url: str | None = None,
+    rerank_model: str | None = None,
     lang: str | Sequence[str] | None = None,
     labels: str | Sequence[str] | None = None,
     strict: bool | None = None,
@@ -60,7 +66,10 @@ def open(
         "base_url": base_url,
         "model": model,
         "api_key": api_key,
+        "embed_base_url": embed_base_url,
         "embed_model": embed_model,
+        "rerank_base_url": rerank_base_url,
+        "rerank_model": rerank_model,
         "languages": lang,
         "labels": labels,
         "strict": strict,
@@ -90,7 +99,7 @@ def make_assistant(
     from kgllm.assistant import Assistant
 
     workspace = make_workspace(settings, graph=graph, progress=progress)
-    return Assistant(workspace, model=make_model(settings), strict=settings.strict)
+    return Assistant(workspace, model=make_model(settings), reranker=make_reranker(settings), strict=settings.strict)
 
 
 def make_workspace(
@@ -104,7 +113,9 @@ def make_workspace(
     from kgllm.workspace import Workspace, default_folder
 
     described_by = tuple(_iri(text, settings) for text in settings.labels)
-    index_settings = IndexSettings(settings.embed_model, settings.languages, described_by)
+    index_settings = IndexSettings(
+        settings.embed_model, settings.languages, described_by, settings.embed_base_url or ""
+    )
     folder = settings.index or default_folder(settings.cache_dir, source, ontology_files, index_settings)
     return Workspace(
         source,
@@ -115,6 +126,7 @@ def make_workspace(
         is_own_folder=settings.index is not None,
         embedders=settings.cache_dir / "embedders",
         timeout_s=settings.timeout_s,
+        api_key=settings.api_key,
         **({} if progress is None else {"progress": progress}),
     )
 
@@ -134,9 +146,31 @@ def make_model(settings: Settings) -> LanguageModel | None:
             why="kgllm speaks to an OpenAI-compatible server, vLLM for one",
             try_next="--base-url http://localhost:8000/v1, or --planner embedded to do without",
         )
+    if settings.base_url.startswith(IN_PROCESS):
+        return _in_process(settings)
     from kgllm.engines.openai import OpenAIServer
 
     return OpenAIServer(settings.base_url, model=settings.model, api_key=settings.api_key)
+
+
+def _in_process(settings: Settings) -> LanguageModel:
+    from kgllm.engines.vllm_process import VllmProcess
+
+    name = (settings.base_url or "").removeprefix(IN_PROCESS) or settings.model
+    if not name:
+        raise SettingsError(
+            f"{IN_PROCESS} names no model for vLLM to run", try_next="--base-url vllm:FOLDER, or a model hub's name"
+        )
+    return VllmProcess(name)
+
+
+def make_reranker(settings: Settings) -> Reranker | None:
+    """The reranker that some settings ask for; ``None`` without its server, which is asked for its only model."""
+    if settings.rerank_base_url is None:
+        return None
+    from kgllm.engines.pooling import ServedReranker
+
+    return ServedReranker(settings.rerank_base_url, model=settings.rerank_model, api_key=settings.api_key)
 
 
 def _source(settings: Settings) -> Source:

@@ -26,7 +26,8 @@ FILE: Final = "kgllm.toml"
 _TABLES: Mapping[str, Mapping[str, str]] = {
     "": {"planner": "planner", "strict": "strict", "timeout": "timeout_s"},
     "llm": {"base_url": "base_url", "model": "model"},
-    "embed": {"model": "embed_model"},
+    "embed": {"base_url": "embed_base_url", "model": "embed_model"},
+    "rerank": {"base_url": "rerank_base_url", "model": "rerank_model"},
     "index": {"folder": "index"},
 }
 _GRAPH_KEYS: Mapping[str, str] = {
@@ -46,7 +47,10 @@ _VARIABLES: Mapping[str, str] = {
     "KGLLM_BASE_URL": "base_url",
     "KGLLM_MODEL": "model",
     "KGLLM_API_KEY": "api_key",
+    "KGLLM_EMBED_BASE_URL": "embed_base_url",
     "KGLLM_EMBED_MODEL": "embed_model",
+    "KGLLM_RERANK_BASE_URL": "rerank_base_url",
+    "KGLLM_RERANK_MODEL": "rerank_model",
     "KGLLM_LANG": "languages",
     "KGLLM_LABEL": "labels",
     "KGLLM_STRICT": "strict",
@@ -72,7 +76,10 @@ class Settings:
     base_url: str | None = None
     model: str | None = None
     api_key: str | None = field(default=None, repr=False)
-    embed_model: str = ""  # empty: the default model
+    embed_base_url: str | None = None
+    embed_model: str = ""  # empty: the default model, or the only one that the server at embed_base_url lists
+    rerank_base_url: str | None = None
+    rerank_model: str | None = None
     languages: tuple[str, ...] = ("en", "")
     labels: tuple[str, ...] = ()  # CURIEs or IRIs of the properties that name and describe nodes
     strict: bool = False

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -32,10 +32,11 @@ from kgllm.validate import Violation
 if TYPE_CHECKING:
     import rdflib
 
+    from kgllm.engines.pooling import ServedEmbedder
     from kgllm.engines.sentence_transformers import SentenceTransformersEmbedder
     from kgllm.engines.shacl import Shapes
 
-__all__ = ["Workspace"]
+__all__ = ["Closeable", "Workspace"]
 
 SMALL = 50_000  # nodes: what is indexed unasked; about four minutes of embedding on two cores
 _NODES_PER_SECOND = 200
@@ -45,6 +46,7 @@ def _silent(stage: str, done: int, total: int) -> None:
     """A progress report that nobody wants."""
 
 
+@runtime_checkable
 class Closeable(Protocol):
     """What holds a process or a file."""
 
@@ -67,7 +69,7 @@ class Workspace:
     """A graph and all that is known about where it lies and how it is to be read.
 
     ``folder`` holds the index, ``embedders`` the exports of models (beside it by default). ``is_own_folder`` says that
-    the user named it: nothing there is replaced unasked.
+    the user named it: nothing there is replaced unasked. ``api_key`` is for a server that embeds.
     """
 
     source: Source | rdflib.Graph
@@ -79,6 +81,7 @@ class Workspace:
     embedders: Path | None = None
     timeout_s: float = 30
     progress: Progress = _silent
+    api_key: str | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
@@ -156,7 +159,7 @@ class Workspace:
         """
         generation = self._generations.current(verify="sizes") if self.folder.exists() else None
         if generation is not None:
-            mismatch = self.mismatch(generation)
+            mismatch = self.mismatch(generation) or self.other_model(generation)
             if mismatch is None:
                 return self._open(generation)
             if self.is_own_folder:
@@ -195,11 +198,15 @@ class Workspace:
     def build(self, *, rebuild: bool = False) -> Generation:
         """Build the index, or bring it up to date; with ``rebuild`` even where nothing changed."""
         previous = self._generations.current(verify="sizes") if self.folder.exists() and not rebuild else None
-        if previous is not None and self.mismatch(previous) is None:
+        if previous is not None and self.mismatch(previous) is None and self.other_model(previous) is None:
             return previous
         self.progress("load the embedding model", 0, 1)
         embedder, exported = self._embedder()
-        same_model = previous is not None and previous.manifest["model"] == embedder.identity
+        same_model = (
+            previous is not None
+            and previous.manifest["model"] == embedder.identity
+            and self.other_model(previous) is None
+        )
         extra = self._ontology_store()
         try:
             return self._generations.write(
@@ -211,12 +218,21 @@ class Workspace:
             if extra is not None:
                 extra.close()
 
-    def _embedder(self) -> tuple[OnnxEmbedder | SentenceTransformersEmbedder, Path | None]:
+    @cached_property
+    def _served(self) -> ServedEmbedder:
+        from kgllm.engines.pooling import ServedEmbedder
+
+        settings = self.settings
+        return ServedEmbedder(settings.embed_base_url, model=settings.model or None, api_key=self.api_key)
+
+    def _embedder(self) -> tuple[OnnxEmbedder | SentenceTransformersEmbedder | ServedEmbedder, Path | None]:
         """The embedder to build with, and the folder of its ONNX export, which is made once for each model.
 
         The export gives the same vectors 1.4 times as fast, and spares every index but the first the ten seconds that
         PyTorch takes to start. A model that cannot be exported embeds through sentence-transformers.
         """
+        if self.settings.embed_base_url:
+            return self._served, None
         from kgllm.engines.sentence_transformers import DEFAULT_MODEL, SentenceTransformersEmbedder, identity_of
 
         model = self.settings.model or DEFAULT_MODEL
@@ -282,12 +298,15 @@ class Workspace:
             source["prefixes"] = extra.prefixes() | source.get("prefixes", {})
         index = FaissIndex.build(np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False))
         (folder / "links.faiss").write_bytes(index.to_bytes())
-        return {**facts, "source": source, "model": embedder.identity, "exported": exported is not None}
+        probes = {"probes": self._served.probes} if self.settings.embed_base_url else {}
+        return {**facts, "source": source, "model": embedder.identity, "exported": exported is not None, **probes}
 
     def _open(self, generation: Generation) -> Index:
         folder, manifest = generation.folder, generation.manifest
         embedder: Embedder
-        if manifest["exported"]:
+        if self.settings.embed_base_url:
+            embedder = self._served
+        elif manifest["exported"]:
             embedder = OnnxEmbedder(folder / "embedder")
         else:
             from kgllm.engines.sentence_transformers import DEFAULT_MODEL, SentenceTransformersEmbedder
@@ -365,9 +384,9 @@ class Workspace:
         if manifest.get("index_format") != FORMAT:
             return f"it was written by kgllm {manifest.get('kgllm')}, in another format"
         if (built := manifest["settings"]) != (asked := self.settings.to_json()):
-            changed = [key for key in asked if asked[key] != built.get(key)]
+            changed = [key for key in {**asked, **built} if asked.get(key) != built.get(key)]
             return "; ".join(
-                f"{key} was {built.get(key) or 'the default'}, now {asked[key] or 'the default'}" for key in changed
+                f"{key} was {built.get(key) or 'the default'}, now {asked.get(key) or 'the default'}" for key in changed
             )
         facts, now = manifest["source"], self._source_facts()
         if facts.get("url") != now.get("url"):
@@ -384,6 +403,21 @@ class Workspace:
         if fingerprint != facts["fingerprint"]:
             return f"the graph changed since it was made from {facts['name']}"
         return None if facts["ontology"] == now["ontology"] else "the ontology changed since it was made"
+
+    def other_model(self, generation: Generation) -> str | None:
+        """What makes the model of the embedding server another one than an index was made with; ``None`` if nothing.
+
+        Beside its name it is known by its vectors, for a server gives a model whatever name it likes. Without such a
+        server there is nothing to ask: an index carries its embedder.
+        """
+        if not self.settings.embed_base_url:
+            return None
+        built = generation.manifest["model"]
+        if built != self._served.identity:
+            return f"it was made with {built}, now it is {self._served.identity}"
+        if not self._served.gave(generation.manifest.get("probes")):
+            return f"the server gives other vectors for {self._served.name} than when it was made"
+        return None
 
 
 def _against(shapes: Shapes, timeout_s: float, triples: Sequence[Triple], focus: set[Node] | None) -> list[Violation]:

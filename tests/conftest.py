@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+import numpy as np
 import pytest
 
 import kgllm
@@ -20,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 DEMO_GRAPH = ROOT / "examples/spaceflight.ttl"
 DEMO_ONTOLOGY = ROOT / "ontologies/spaceflight-ontology.ttl"
 DEMO_SHAPES = ROOT / "ontologies/spaceflight-shapes.ttl"
+
+Embed: TypeAlias = Callable[[Sequence[str]], Any]
 
 
 @contextmanager
@@ -100,3 +107,83 @@ def open_cached(
     yield open_graph
     for assistant in opened:
         assistant.close()
+
+
+class PoolingServer(ThreadingHTTPServer):
+    """A server that lists its models, and answers each path by the function that stands for it in ``routes``."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, embed: Embed, *, models: tuple[str, ...], owner: str) -> None:
+        super().__init__(("127.0.0.1", 0), _Pooling)
+        self.embed = embed
+        self.models = [{"id": name, "owned_by": owner, "max_model_len": 16_384} for name in models]
+        self.routes: dict[str, Callable[[dict[str, Any]], Any]] = {
+            "/v1/embeddings": self.embeddings,
+            "/score": self.scores,
+        }
+        self.requests: list[dict[str, Any]] = []
+        self.keys: set[str | None] = set()
+        self.base_url = f"http://127.0.0.1:{self.server_port}/v1"
+
+    def embeddings(self, request: dict[str, Any]) -> Any:
+        vectors = np.asarray(self.embed(request["input"]), dtype="<f4")
+        written = [base64.b64encode(vector.tobytes()).decode() for vector in vectors]
+        return {"data": [{"index": index, "embedding": each} for index, each in enumerate(written)]}
+
+    def scores(self, request: dict[str, Any]) -> Any:
+        [question], texts = self.embed([request["text_1"]]), self.embed(request["text_2"])
+        found = [float(np.dot(question, text)) for text in texts]
+        return {"data": [{"index": index, "score": score} for index, score in enumerate(found)]}
+
+
+class _Pooling(BaseHTTPRequestHandler):
+    server: PoolingServer
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self._reply({"data": self.server.models})
+
+    def do_POST(self) -> None:
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.requests.append(request)
+        self.server.keys.add(self.headers["Authorization"])
+        route = self.server.routes.get(self.path)
+        if route is None:
+            self._reply({"error": {"message": "no such path"}}, status=404)
+        else:
+            self._reply(route(request))
+
+    def _reply(self, body: Any, *, status: int = 200) -> None:
+        content = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing."""
+
+
+def by_length(texts: Sequence[str]) -> list[list[float]]:
+    """Vectors of three dimensions in which a text of another length has another direction."""
+    return [[1.0, len(text) / 10, (len(text) % 7) / 7] for text in texts]
+
+
+@pytest.fixture(scope="session")
+def serve_pooling() -> Iterator[Callable[..., PoolingServer]]:
+    """Starts a server that embeds and scores by a function from texts to vectors."""
+    servers: list[PoolingServer] = []
+
+    def start(embed: Embed = by_length, *, models: tuple[str, ...] = ("tiny",), owner: str = "vllm") -> PoolingServer:
+        server = PoolingServer(embed, models=models, owner=owner)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        return server
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()

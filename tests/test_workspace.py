@@ -11,14 +11,15 @@ import sys
 import threading
 import time
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyoxigraph as ox
 import pytest
 import rdflib
 
-from kgllm import Assistant, DamagedIndexError, IndexMismatchError, RdfSyntaxError
+from kgllm import Assistant, DamagedIndexError, EmbedderError, IndexMismatchError, RdfSyntaxError
 from kgllm.generations import Generations
 from kgllm.index import IndexSettings
 from kgllm.overview import overview
@@ -31,6 +32,7 @@ MORE = ONE + "<urn:x:Eve> <urn:x:mother> <urn:x:Zoe> .\n"
 COUNT = "SELECT (COUNT(*) AS ?n) WHERE { ?s ?p ?o }"
 Make = Callable[..., Workspace]
 Build = Callable[[Workspace], None]
+Serve = Callable[..., Any]
 
 
 @pytest.fixture
@@ -257,3 +259,73 @@ def test_a_cold_start_imports_no_training_stack(demo: Assistant, shared_cache: P
     )
     assert printed.stdout == "https://example.org/spaceflight/Neil_Armstrong\n\n"
     assert generations(demo.workspace) == before
+
+
+# An index whose embedder is a server
+
+
+def served_by(server: Any, *, model: str = "") -> IndexSettings:
+    return IndexSettings(model, embed_base_url=server.base_url)
+
+
+def other_vectors(texts: Sequence[str]) -> list[list[float]]:
+    return [[float(len(text)), 1.0, -1.0] for text in texts]
+
+
+def test_an_index_by_a_server_needs_no_model_of_its_own(
+    make: Make, serve_pooling: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "kgllm.engines.sentence_transformers", None)  # an import of it fails
+    monkeypatch.setattr("kgllm.workspace.OnnxEmbedder", None)
+    server = serve_pooling()
+    workspace = make(settings=served_by(server))
+    assert workspace.index.nearest("Ann", k=1)
+    assert manifest(workspace)["model"] == "tiny of a server"
+    assert not list(workspace.folder.glob("gen-*/embedder"))
+
+
+def test_a_server_that_moved_is_the_same_embedder(make: Make, serve_pooling: Serve) -> None:
+    built = make(settings=served_by(serve_pooling())).build()
+    moved = make(settings=served_by(serve_pooling()))
+    assert moved.build().folder == built.folder
+    assert len(moved.index) > 0
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ({"models": ("other",)}, "it was made with tiny of a server, now it is other of a server"),
+        ({"embed": other_vectors}, "the server gives other vectors for tiny than when it was made"),
+    ],
+    ids=["other-name", "same-name"],
+)
+def test_an_own_folder_of_another_server_s_model_is_refused_and_can_be_built_anew(
+    make: Make, serve_pooling: Serve, how: dict[str, Any], told: str
+) -> None:
+    make(settings=served_by(serve_pooling())).build()
+    other = make(settings=served_by(serve_pooling(**how)))
+    with pytest.raises(IndexMismatchError, match=told):
+        _ = other.index
+    texts = manifest(other)["embedded"]
+    other.build()
+    assert manifest(other)["embedded"] == texts, "no vector of the other model may be kept"
+    assert len(other.index) > 0
+
+
+def test_an_index_by_a_server_is_none_without_it_and_the_other_way_round(
+    make: Make, make_index: Build, serve_pooling: Serve
+) -> None:
+    make_index(make())
+    with pytest.raises(IndexMismatchError, match="embedder was the default, now a server"):
+        _ = make(settings=served_by(serve_pooling())).index
+    make(settings=served_by(serve_pooling())).build()
+    with pytest.raises(IndexMismatchError, match="embedder was a server, now the default"):
+        _ = make().index
+
+
+def test_the_graph_alone_is_read_without_its_server(make: Make, serve_pooling: Serve) -> None:
+    make(settings=served_by(serve_pooling())).build()
+    gone = make(settings=IndexSettings(embed_base_url="http://127.0.0.1:9/v1"))
+    assert gone.query(COUNT).rows
+    with pytest.raises(EmbedderError, match="no model server answers"):
+        _ = gone.index

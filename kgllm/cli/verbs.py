@@ -82,6 +82,19 @@ class Common:
         str | None, typer.Option("--base-url", metavar="URL", help="An OpenAI-compatible server, such as vLLM's.")
     ] = None
     model: Annotated[str | None, typer.Option("-m", "--model", metavar="NAME", help="The model it serves.")] = None
+    embed_base_url: Annotated[
+        str | None, typer.Option("--embed-base-url", metavar="URL", help="A server that embeds, by /v1/embeddings.")
+    ] = None
+    embed_model: Annotated[
+        str | None,
+        typer.Option("--embed-model", metavar="NAME", help="The embedding model; a folder without a server."),
+    ] = None
+    rerank_base_url: Annotated[
+        str | None, typer.Option("--rerank-base-url", metavar="URL", help="A vLLM that scores candidates, by /score.")
+    ] = None
+    rerank_model: Annotated[
+        str | None, typer.Option("--rerank-model", metavar="NAME", help="The model that scores candidates.")
+    ] = None
     lang: Annotated[
         str | None, typer.Option("--lang", metavar="TAGS", help="Preferred languages, best first: de,en.")
     ] = None
@@ -128,6 +141,10 @@ class Common:
             "planner": (self.planner, "--planner"),
             "base_url": (self.base_url, "--base-url"),
             "model": (self.model, "--model"),
+            "embed_base_url": (self.embed_base_url, "--embed-base-url"),
+            "embed_model": (self.embed_model, "--embed-model"),
+            "rerank_base_url": (self.rerank_base_url, "--rerank-base-url"),
+            "rerank_model": (self.rerank_model, "--rerank-model"),
             "languages": (self.lang, "--lang"),
             "labels": (self.label, "--label"),
             "strict": (self.strict, "--strict"),

@@ -1,13 +1,16 @@
-"""What every embedder owes, on the two embedded ones."""
+"""What every embedder owes, on the two embedded ones and one behind a server."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from kgllm.engines.onnx import OnnxEmbedder
+from kgllm.engines.pooling import ServedEmbedder
 from kgllm.engines.sentence_transformers import SentenceTransformersEmbedder
 from kgllm.protocols import Embedder
 
@@ -15,14 +18,16 @@ MOON = "Neil Armstrong was the first person to walk on the Moon."
 
 
 @pytest.fixture(scope="module")
-def embedders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Embedder]:
+def embedders(tmp_path_factory: pytest.TempPathFactory, serve_pooling: Callable[..., Any]) -> dict[str, Embedder]:
     folder: Path = tmp_path_factory.mktemp("export")
     builder = SentenceTransformersEmbedder()
     builder.export(folder)
-    return {"sentence-transformers": builder, "onnx": OnnxEmbedder(folder)}
+    exported = OnnxEmbedder(folder)
+    served = ServedEmbedder(serve_pooling(exported.embed).base_url)
+    return {"sentence-transformers": builder, "onnx": exported, "served": served}
 
 
-@pytest.fixture(params=["sentence-transformers", "onnx"])
+@pytest.fixture(params=["sentence-transformers", "onnx", "served"])
 def embedder(request: pytest.FixtureRequest, embedders: dict[str, Embedder]) -> Embedder:
     return embedders[request.param]
 
@@ -78,5 +83,6 @@ def test_progress_ends_at_the_whole(embedder: Embedder) -> None:
 
 def test_all_engines_give_the_same_vectors(embedders: dict[str, Embedder]) -> None:
     texts = [MOON, "a", "Ünïcode — 月面着陸", "word " * 500, "$", "THE SAME in capitals"]
-    built, asked = (engine.embed(texts) for engine in embedders.values())
-    assert np.min(np.sum(built * asked, axis=1)) > 0.9999
+    built, *others = (engine.embed(texts) for engine in embedders.values())
+    for other in others:
+        assert np.min(np.sum(built * other, axis=1)) > 0.9999
