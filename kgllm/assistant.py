@@ -64,7 +64,7 @@ class Assistant:
     """Answers questions over one graph. Made by ``kgllm.open``; ``close`` it, or use it in a ``with`` statement.
 
     ``in_flight`` bounds how many questions a model is asked at a time. A ``reranker`` orders the candidates that it is
-    offered. ``cache`` keeps the model's replies, ``log`` every answer; ``served`` says how the model is asked, for both.
+    offered. ``cache`` keeps the model's replies, ``log`` every answer; ``served`` says for both how the model is asked.
     """
 
     def __init__(

@@ -132,7 +132,8 @@ def test_a_count_names_what_it_counts_and_not_what_lies_between(recalled: Recall
 
 
 PARTS = f"""@prefix ex: <{EX}> .
-ex:bolt a ex:Part ; ex:partOf ex:wheel . ex:wheel a ex:Part ; ex:partOf ex:axle . ex:axle a ex:Part ; ex:partOf ex:cart .
+ex:bolt a ex:Part ; ex:partOf ex:wheel .
+ex:wheel a ex:Part ; ex:partOf ex:axle . ex:axle a ex:Part ; ex:partOf ex:cart .
 ex:wheel ex:partOf ex:bolt . ex:cart a ex:Cart ; ex:weight 90 . ex:wheel ex:weight 9 . ex:axle ex:weight 30 .
 """
 PART_OF = Path(ex("partOf"), "+")
