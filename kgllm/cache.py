@@ -1,7 +1,7 @@
 """The completion cache: what a model said to a prompt, said again without asking it.
 
-Only the model's replies are kept. The answer is made of them anew each time, from the live graph, so it cannot be stale:
-a plan that was kept is run again, and what it finds now is what is answered.
+Only the model's replies are kept. The answer is made of them anew each time, from the live graph, so it cannot be
+stale: a plan that was kept is run again, and what it finds now is what is answered.
 """
 
 from __future__ import annotations
