@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kgllm.answer import Answer, Claim
     from kgllm.assistant import Assistant
+    from kgllm.chat import Chat
+    from kgllm.conversation import Conversation, Turn
     from kgllm.errors import (
         BackendError,
+        BatchError,
         DamagedIndexError,
         DeadlineError,
         EmbedderError,
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
         IndexMismatchError,
         InputError,
         KgllmError,
+        KgllmWarning,
         ModelServerError,
         QueryRefusedError,
         QuestionError,
@@ -29,7 +33,7 @@ if TYPE_CHECKING:
     from kgllm.memory import Fact, WorkingMemoryGraph
     from kgllm.ontology import Ontology
     from kgllm.opening import open
-    from kgllm.protocols import Hit, Rows, Usage
+    from kgllm.protocols import Hit, Rows, Step, Usage
     from kgllm.query import Query
     from kgllm.validate import Violation
 
@@ -39,7 +43,10 @@ __all__ = [
     "Answer",
     "Assistant",
     "BackendError",
+    "BatchError",
+    "Chat",
     "Claim",
+    "Conversation",
     "DamagedIndexError",
     "DeadlineError",
     "EmbedderError",
@@ -51,6 +58,7 @@ __all__ = [
     "IndexMismatchError",
     "InputError",
     "KgllmError",
+    "KgllmWarning",
     "ModelServerError",
     "Ontology",
     "Query",
@@ -60,6 +68,8 @@ __all__ = [
     "Rows",
     "SettingsError",
     "SourceNotFoundError",
+    "Step",
+    "Turn",
     "Usage",
     "Violation",
     "WorkerError",
@@ -71,10 +81,12 @@ __all__ = [
 _MODULES = {
     "answer": ["Answer", "Claim"],
     "assistant": ["Assistant"],
+    "chat": ["Chat"],
+    "conversation": ["Conversation", "Turn"],
     "memory": ["Fact", "WorkingMemoryGraph"],
     "ontology": ["Ontology"],
     "opening": ["open"],
-    "protocols": ["Hit", "Rows", "Usage"],
+    "protocols": ["Hit", "Rows", "Step", "Usage"],
     "query": ["Query"],
     "validate": ["Violation"],
 }

@@ -316,7 +316,7 @@ class Assistant:
                 served=self.served if answer.model is not None else None,
                 conversation=conversation.id,
             )
-        except BackendError as error:
+        except (BackendError, ValueError) as error:
             warnings.warn(f"the question was not logged: {error}", KgllmWarning, stacklevel=2)
 
     def _start(self, links: Links, model: LanguageModel | None, conversation: Conversation, clock: _Clock) -> Planning:

@@ -50,7 +50,7 @@ class Database:
                 raise BackendError(
                     f"{self._name} {self.path} cannot be used",
                     why=str(error),
-                    try_next="see that its disk has room and that it may be written, or move it away: a new one is made",
+                    try_next="see that it may be written and its disk has room, or move it away: a new one is made",
                 ) from error
 
     def used_bytes(self) -> int:

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
     from kgllm.assistant import Assistant
     from kgllm.protocols import LanguageModel, Progress, Reranker
+    from kgllm.runs import RunLog
     from kgllm.terms import URIRef
     from kgllm.workspace import Workspace
 
-__all__ = ["IN_PROCESS", "here", "make_assistant", "make_model", "make_reranker", "make_workspace", "open"]
+__all__ = ["IN_PROCESS", "here", "make_assistant", "make_log", "make_model", "make_reranker", "make_workspace", "open"]
 
 IN_PROCESS = "vllm:"
 """What a base URL begins with that is none: the model after it is run by vLLM in a process of its own."""
@@ -44,13 +45,20 @@ def open(
     labels: str | Sequence[str] | None = None,
     strict: bool | None = None,
     timeout_s: float | None = None,
+    temperature: float | None = None,
+    seed: int | None = None,
+    in_flight: int | None = None,
+    no_cache: bool | None = None,
+    log: bool | None = None,
     progress: Progress | None = None,
 ) -> Assistant:
     """An assistant over a graph: a path, glob or folder, an endpoint's URL, a name of kgllm.toml, or an rdflib graph.
 
     What is not passed is taken from the environment, ``./kgllm.toml`` and the user's configuration. ``index`` is the
     folder of the index, ``labels`` the properties that name and describe nodes, ``strict`` has every sentence rendered
-    from triples by code. Raises ``InputError`` for what cannot be used; the index is built at the first use.
+    from triples by code. A model is asked ``in_flight`` questions at a time, with ``no_cache`` each of them anew; with
+    ``log`` every answer goes into the run log. Raises ``InputError`` for what cannot be used; the index is built at the
+    first use.
     """
     is_graph = source is not None and not isinstance(source, str | Path | Sequence)
     if is_graph and not hasattr(source, "triples"):  # an rdflib graph, known without importing rdflib
@@ -74,6 +82,11 @@ def open(
         "labels": labels,
         "strict": strict,
         "timeout_s": timeout_s,
+        "temperature": temperature,
+        "seed": seed,
+        "in_flight": in_flight,
+        "no_cache": no_cache,
+        "log": log,
     }
     settings = here({key: (value, f"argument {key}") for key, value in given.items()})
     return make_assistant(settings, graph=source if is_graph else None, progress=progress)  # type: ignore[arg-type]
@@ -97,9 +110,33 @@ def make_assistant(
 ) -> Assistant:
     """The assistant that some settings describe; ``graph`` takes the place of their source."""
     from kgllm.assistant import Assistant
+    from kgllm.cache import Completions
+    from kgllm.runs import Served
 
     workspace = make_workspace(settings, graph=graph, progress=progress)
-    return Assistant(workspace, model=make_model(settings), reranker=make_reranker(settings), strict=settings.strict)
+    model = make_model(settings)
+    is_cached = model is not None and not settings.no_cache
+    return Assistant(
+        workspace,
+        model=model,
+        reranker=make_reranker(settings),
+        strict=settings.strict,
+        in_flight=settings.in_flight,
+        cache=Completions(settings.cache_dir / "completions.sqlite") if is_cached else None,
+        log=make_log(settings) if settings.log else None,
+        served=Served(settings.base_url or "", settings.temperature, settings.seed),
+    )
+
+
+def make_log(settings: Settings) -> RunLog | None:
+    """The run log of some settings, whether questions are logged or not; ``None`` where it is off altogether."""
+    from platformdirs import user_data_path
+
+    from kgllm.runs import RunLog
+
+    if settings.runs == "off":
+        return None
+    return RunLog(settings.runs or user_data_path("kgllm") / "runs.sqlite")
 
 
 def make_workspace(
@@ -150,6 +187,7 @@ def make_model(settings: Settings) -> LanguageModel | None:
         return _in_process(settings)
     from kgllm.engines.openai import OpenAIServer
 
+    # The one place where temperature=settings.temperature and seed=settings.seed are handed on.
     return OpenAIServer(settings.base_url, model=settings.model, api_key=settings.api_key)
 
 

@@ -16,7 +16,7 @@ from kgllm.conversation import Conversation
 from kgllm.descriptions import Description
 from kgllm.index import Index
 from kgllm.terms import URIRef, clean
-from kgllm.words import KINDS, Token, stem
+from kgllm.words import KINDS, Token
 
 __all__ = ["Reference", "Referents", "references"]
 
@@ -104,32 +104,49 @@ def is_of(kind: Kind, description: Description, index: Index) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Nouns:
-    """The stems of the names of classes, and of the last words of these, to the classes that have them."""
+    """The names of classes, and the last words of these, without case, to the classes that have them.
 
-    names: Mapping[tuple[str, ...], set[URIRef]]
+    Words are compared by their singular and not by their stem, which "landed" and "landing" have in common.
+    """
+
+    names: Mapping[str, set[URIRef]]
     last_words: Mapping[str, set[URIRef]]
 
     @classmethod
     def of(cls, index: Index) -> _Nouns:
-        names: dict[tuple[str, ...], set[URIRef]] = {}
+        names: dict[str, set[URIRef]] = {}
         last_words: dict[str, set[URIRef]] = {}
         for term in index.ontology.classes.values():
             for name in (term.label, *term.names):
-                if stems := tuple(stem(word) for word in name.split()):
-                    names.setdefault(stems, set()).add(term.iri)
-                    last_words.setdefault(stems[-1], set()).add(term.iri)
+                if words := name.casefold().split():
+                    names.setdefault(" ".join(words), set()).add(term.iri)
+                    last_words.setdefault(words[-1], set()).add(term.iri)
         return cls(names, last_words)
 
     def at(self, words: Sequence[str]) -> tuple[int, frozenset[URIRef]]:
         """How many of some words name a class, its whole name before its last word, and which; 0 if none do."""
-        stems = [stem(word) for word in words]
-        for length in range(len(stems), 0, -1):
-            if found := self.names.get(tuple(stems[:length])):
+        for length in range(len(words), 0, -1):
+            start = [*words[: length - 1], ""]
+            if found := [
+                c for last in _singulars(words[length - 1]) for c in self.names.get(" ".join(start) + last, ())
+            ]:
                 return length, frozenset(found)
-        for length in range(1, len(stems) + 1):
-            if found := self.last_words.get(stems[length - 1]):
+        for length, word in enumerate(words, start=1):
+            if found := self.of_word(word):
                 return length, frozenset(found)
         return 0, frozenset()
+
+    def of_word(self, word: str) -> list[URIRef]:
+        """The classes whose name ends in a word."""
+        return [cls for singular in _singulars(word) for cls in self.last_words.get(singular, ())]
+
+
+def _singulars(word: str) -> list[str]:
+    """A noun, and what it may be the English or German plural of."""
+    endings = [
+        ending for ending in ("s", "es", "en", "n", "e") if len(word) > len(ending) + 2 and word.endswith(ending)
+    ]
+    return [word, *(word[: -len(ending)] for ending in endings), *([word[:-3] + "y"] if word.endswith("ies") else [])]
 
 
 def references(
@@ -191,7 +208,7 @@ def _is_within(
         return False
     if any(last <= word.first and is_of(word.kind, description, index) for _, last, description in named):
         return True
-    spoken = [place for place in range(word.first) if stem(tokens[place].lower) in nouns.last_words]
+    spoken = [place for place in range(word.first) if nouns.of_word(tokens[place].lower)]
     if not spoken:
         return False
     is_joined = any(tokens[place].lower in _JOINING for place in range(spoken[-1] + 1, word.first))

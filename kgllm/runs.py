@@ -104,7 +104,10 @@ class RunLog:
     def add(
         self, answer: Answer, *, graph: str, fingerprint: str, served: Served | None = None, conversation: str = ""
     ) -> str:
-        """Log an answer as the next turn of a conversation, or as the first of one of its own; return its id."""
+        """Log an answer as the next turn of a conversation, or as the first of one of its own; return its id.
+
+        Raises ``ValueError`` for a term that RDF cannot write.
+        """
         id = new_id()
         conversation = conversation or id
         turn = Turn.of(answer)
@@ -123,7 +126,7 @@ class RunLog:
             served.temperature if served else None,
             served.seed if served else None,
             answer.sparql,
-            _trig(answer),
+            answer.memory.serialize("trig"),
             json.dumps({"answers": turn.answers, "topics": turn.topics, "whole": turn.is_whole}),
             json.dumps([_exchange(exchange) for exchange in answer.exchanges]),
             json.dumps(answer.to_json()),
@@ -219,14 +222,6 @@ def _exchange(exchange: Any) -> dict[str, Any]:
             "cached_tokens": exchange.usage.cached_tokens,
         },
     }
-
-
-def _trig(answer: Answer) -> str:
-    """The memory as TriG; empty where the graph holds a term that RDF cannot write."""
-    try:
-        return answer.memory.serialize("trig")
-    except ValueError:
-        return ""
 
 
 def _storable(value: Any) -> Any:

@@ -19,13 +19,21 @@ from kgllm.errors import SettingsError
 __all__ = ["Planner", "Settings", "read_settings"]
 
 Planner: TypeAlias = Literal["auto", "embedded", "model"]
+MOST_IN_FLIGHT: Final = 1024
 
 DEFAULT: Final = "default"
 FILE: Final = "kgllm.toml"
 
 _TABLES: Mapping[str, Mapping[str, str]] = {
-    "": {"planner": "planner", "strict": "strict", "timeout": "timeout_s"},
-    "llm": {"base_url": "base_url", "model": "model"},
+    "": {"planner": "planner", "strict": "strict", "timeout": "timeout_s", "runs": "runs", "log": "log"},
+    "llm": {
+        "base_url": "base_url",
+        "model": "model",
+        "temperature": "temperature",
+        "seed": "seed",
+        "in_flight": "in_flight",
+        "no_cache": "no_cache",
+    },
     "embed": {"base_url": "embed_base_url", "model": "embed_model"},
     "rerank": {"base_url": "rerank_base_url", "model": "rerank_model"},
     "index": {"folder": "index"},
@@ -56,8 +64,16 @@ _VARIABLES: Mapping[str, str] = {
     "KGLLM_STRICT": "strict",
     "KGLLM_TIMEOUT": "timeout_s",
     "KGLLM_CACHE_DIR": "cache_dir",
+    "KGLLM_TEMPERATURE": "temperature",
+    "KGLLM_SEED": "seed",
+    "KGLLM_IN_FLIGHT": "in_flight",
+    "KGLLM_NO_CACHE": "no_cache",
+    "KGLLM_LOG": "log",
+    "KGLLM_RUNS": "runs",
 }
 _SHARED_VARIABLES: Mapping[str, str] = {"OPENAI_BASE_URL": "base_url", "OPENAI_API_KEY": "api_key"}
+
+_OFF = (False, "off", "no", "false", "0")
 
 _Layer: TypeAlias = dict[str, tuple[Any, str]]
 """A setting's name to its value, not yet checked, and its origin."""
@@ -84,6 +100,12 @@ class Settings:
     labels: tuple[str, ...] = ()  # CURIEs or IRIs of the properties that name and describe nodes
     strict: bool = False
     timeout_s: float = 30
+    temperature: float = 0.0
+    seed: int | None = None
+    in_flight: int = 64  # questions that a model is asked at a time
+    no_cache: bool = False
+    log: bool | None = None  # None: the CLI logs, the SDK does not
+    runs: Path | Literal["off"] | None = None  # None: in the user's data folder
     prefixes: Mapping[str, str] = field(default_factory=dict)
     graph_names: tuple[str, ...] = ()  # what kgllm.toml has a table for
     unread_variables: tuple[str, ...] = ()  # KGLLM_* variables that mean nothing
@@ -201,7 +223,8 @@ class _File:
             if key not in known:
                 tops = [other for other in (*_TABLES, "graph", "prefixes") if other] if not name else []
                 raise _unknown(self.path, f"{name}.{key}" if name else key, [*_full(name, known), *tops])
-            value = self._path(value) if known[key] == "index" else value
+            is_path = known[key] == "index" or (known[key] == "runs" and value not in _OFF)
+            value = self._path(value) if is_path else value
             self.settings[known[key]] = (value, str(self.path))
 
     def _graph(self, name: str, table: Any) -> _Layer:
@@ -277,8 +300,15 @@ def _checked(key: str, value: Any, origin: str) -> Any:
         return value
     if key == "timeout_s":
         return _seconds(value, origin)
-    if key == "strict":
-        return _switch(value, origin)
+    if key == "temperature":
+        return _number(key, value, origin, most=2)
+    if key in {"seed", "in_flight"}:
+        least, most = (1, MOST_IN_FLIGHT) if key == "in_flight" else (0, 2**63 - 1)
+        return _whole_number(key, value, origin, least=least, most=most)
+    if key in {"strict", "no_cache", "log"}:
+        return _switch(key, value, origin)
+    if key == "runs":
+        return "off" if value in _OFF else Path(_text(key, value, origin)).expanduser()
     return _text(key, value, origin).strip()
 
 
@@ -302,10 +332,28 @@ def _seconds(value: Any, origin: str) -> float:
     return seconds
 
 
-def _switch(value: Any, origin: str) -> bool:
+def _number(key: str, value: Any, origin: str, *, most: float) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = -1.0
+    if not 0 <= number <= most or isinstance(value, bool):
+        raise SettingsError(f"{key} cannot be {value!r}, from {origin}", try_next=f"a number from 0 to {most:g}")
+    return number
+
+
+def _whole_number(key: str, value: Any, origin: str, *, least: int, most: int) -> int:
+    text = str(value).strip()
+    is_whole = text.isascii() and text.isdigit() and len(text) < 20
+    if not is_whole or not least <= int(text) <= most:
+        raise SettingsError(f"{key} cannot be {value!r}, from {origin}", try_next=f"a whole number, at least {least}")
+    return int(text)
+
+
+def _switch(key: str, value: Any, origin: str) -> bool:
     if isinstance(value, bool):
         return value
     words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
     if str(value).lower() not in words:
-        raise SettingsError(f"strict cannot be {value!r}, from {origin}", try_next="true or false")
+        raise SettingsError(f"{key} cannot be {value!r}, from {origin}", try_next="true or false")
     return words[str(value).lower()]

@@ -37,6 +37,7 @@ def surroundings(cache: Path) -> Iterator[pytest.MonkeyPatch]:
             patch.delenv(name)
         patch.setenv("KGLLM_CACHE_DIR", str(cache))
         patch.setenv("XDG_CONFIG_HOME", str(cache / "config"))
+        patch.setenv("KGLLM_RUNS", str(cache / "runs.sqlite"))
         patch.chdir(cache)
         yield patch
 

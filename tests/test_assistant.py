@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 import rdflib
 
 import kgllm
-from kgllm import Assistant, QuestionError
+from kgllm import Assistant, BatchError, ModelServerError, QuestionError, Step
+from kgllm.protocols import Completion, Message, Usage
 from kgllm.terms import BNode, Literal, URIRef
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -47,6 +53,161 @@ def test_answers_come_in_the_order_of_the_questions(demo: Assistant) -> None:
     assert [answer.question for answer in answers] == questions
     assert [names(answer) for answer in answers] == [{"Jim_Lovell"}, {"Neil_Armstrong"}, {"Jim_Lovell"}]
     assert demo.ask_many([]) == []
+
+
+class Model:
+    """A language model that takes its time, has no plan for any question, and breaks off at some."""
+
+    name = "slow"
+
+    def __init__(self, *, seconds: float = 0.0, breaks_at: str = "\0") -> None:
+        self.calls = self.running = self.most = 0
+        self._lock = threading.Lock()
+        self._seconds, self._breaks_at = seconds, breaks_at
+
+    def complete(
+        self, conversations: Sequence[Sequence[Message]], *, schema: Mapping[str, Any], max_tokens: int
+    ) -> list[Completion]:
+        with self._lock:
+            self.calls += 1
+            self.running += 1
+            self.most = max(self.most, self.running)
+        time.sleep(self._seconds)
+        with self._lock:
+            self.running -= 1
+        if any(self._breaks_at in message.content for turns in conversations for message in turns):
+            raise ModelServerError("the server broke off", try_next="start it again")
+        return [Completion({"nothing": "of use"}, Usage(7, 1)) for _ in conversations]
+
+    def stream(
+        self, conversation: Sequence[Message], *, schema: Mapping[str, Any], max_tokens: int
+    ) -> Iterator[str | Completion]:
+        yield from self.complete([conversation], schema=schema, max_tokens=max_tokens)
+
+    def tokens(self, prompt: str | Sequence[Message]) -> int | None:
+        return None
+
+    def context_length(self) -> int | None:
+        return None
+
+
+QUESTIONS = [f"Who commanded Apollo {number}?" for number in range(7, 18)]
+
+
+def test_questions_are_asked_side_by_side_within_the_bound(demo: Assistant) -> None:
+    model = Model(seconds=0.1)
+    answers = Assistant(demo.workspace, model=model, in_flight=4).ask_many(QUESTIONS)
+    assert [answer.question for answer in answers] == QUESTIONS
+    assert model.most == 4
+
+
+def test_the_fault_of_one_question_loses_none_of_the_others(demo: Assistant) -> None:
+    kg = Assistant(demo.workspace, model=Model(breaks_at="Apollo 9?"), in_flight=4)
+    outcomes = list(kg.ask_each(QUESTIONS))
+    assert [isinstance(outcome, ModelServerError) for outcome in outcomes] == [q == QUESTIONS[2] for q in QUESTIONS]
+    with pytest.raises(BatchError) as ended:
+        kg.ask_many(QUESTIONS)
+    assert list(ended.value.faults) == [2]
+    assert [answer is None for answer in ended.value.answers] == [q == QUESTIONS[2] for q in QUESTIONS]
+    assert "question 3: the server broke off" in ended.value.what
+    assert ended.value.exit_code == 5
+
+
+def test_the_planner_without_a_model_loses_none_either(demo: Assistant) -> None:
+    first, fault, last = demo.ask_each([QUESTIONS[4], " ", QUESTIONS[4]])
+    assert isinstance(fault, QuestionError)
+    assert all(isinstance(answer, kgllm.Answer) and names(answer) == {"Neil_Armstrong"} for answer in (first, last))
+
+
+def test_an_endless_list_of_questions_is_read_no_further_than_needed(demo: Assistant) -> None:
+    taken = 0
+
+    def endless() -> Iterator[str]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield "Who commanded Apollo 11?"
+
+    for kg in (demo, Assistant(demo.workspace, model=Model(), in_flight=3)):
+        taken = 0
+        assert len(list(islice(kg.ask_each(endless()), 5))) == 5
+        assert taken <= 5 + 2 * kg.in_flight
+
+
+def test_what_the_list_itself_raises_comes_after_the_answers_before_it(demo: Assistant) -> None:
+    def broken() -> Iterator[str]:
+        yield from QUESTIONS[:2]
+        raise LookupError("line 3")
+
+    for kg in (demo, Assistant(demo.workspace, model=Model())):
+        outcomes = kg.ask_each(broken())
+        assert [isinstance(next(outcomes), kgllm.Answer) for _ in range(2)] == [True, True]
+        with pytest.raises(LookupError):
+            next(outcomes)
+
+
+def test_the_steps_tell_how_an_answer_was_come_by(demo: Assistant) -> None:
+    *seen, answer = demo.stream("Who commanded Apollo 11?")
+    assert isinstance(answer, kgllm.Answer)
+    assert all(isinstance(step, Step) for step in seen)
+    assert [(step.stage, step.text) for step in seen if isinstance(step, Step)] == [
+        ("link", "looked up Apollo 11"),
+        ("plan", "planned: Apollo 11 commander ?x"),
+        ("recall", "the graph has 1 row"),
+        ("validate", "checked 1 fact: nothing amiss"),
+    ]
+
+
+def test_an_answer_keeps_the_exchanges_with_the_model(demo: Assistant) -> None:
+    answer = Assistant(demo.workspace, model=Model()).ask(QUESTIONS[4])
+    assert [(e.purpose, e.reply, e.usage.prompt_tokens) for e in answer.exchanges] == [
+        ("plan", {"nothing": "of use"}, 7)
+    ] * answer.rounds
+    assert not answer.cached
+    assert demo.ask(QUESTIONS[4]).exchanges == ()
+
+
+def test_many_are_awaited_at_once(demo: Assistant) -> None:
+    model = Model(seconds=0.1)
+    kg = Assistant(demo.workspace, model=model)
+
+    async def ask() -> list[kgllm.Answer]:
+        return list(await asyncio.gather(*(kg.aask(question) for question in QUESTIONS)))
+
+    assert [answer.question for answer in asyncio.run(ask())] == QUESTIONS
+    assert model.most > 3
+
+
+def test_steps_are_awaited_one_by_one(demo: Assistant) -> None:
+    async def follow() -> list[object]:
+        return [item async for item in demo.astream("Who commanded Apollo 11?")]
+
+    *seen, answer = asyncio.run(follow())
+    assert isinstance(answer, kgllm.Answer)
+    assert [step.stage for step in seen if isinstance(step, Step)] == ["link", "plan", "recall", "validate"]
+
+
+def test_a_question_that_is_cancelled_asks_the_model_nothing_more(demo: Assistant) -> None:
+    model = Model(seconds=0.2)
+    kg = Assistant(demo.workspace, model=model)
+
+    async def give_up() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(kg.aask(QUESTIONS[0]), timeout=0.05)
+        assert names(await demo.aask(QUESTIONS[4])) == {"Neil_Armstrong"}  # and nothing is stuck
+
+    began = time.perf_counter()
+    asyncio.run(give_up())
+    assert time.perf_counter() - began < 5
+    time.sleep(0.5)
+    assert model.calls <= 2  # the round that it was at; not the three of a whole question
+
+
+def test_a_fault_is_raised_to_who_awaits_it(demo: Assistant) -> None:
+    with pytest.raises(ModelServerError):
+        asyncio.run(Assistant(demo.workspace, model=Model(breaks_at="Apollo")).aask(QUESTIONS[0]))
+    with pytest.raises(QuestionError):
+        asyncio.run(demo.aask(" "))
 
 
 def test_the_same_question_has_the_same_answer(demo: Assistant) -> None:

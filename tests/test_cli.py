@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -38,6 +39,7 @@ def clean_surroundings(demo: Assistant, shared_cache: Path, tmp_path: Path, monk
         monkeypatch.delenv(name)
     monkeypatch.setenv("KGLLM_CACHE_DIR", str(shared_cache))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("KGLLM_RUNS", str(tmp_path / "runs.sqlite"))
     monkeypatch.chdir(tmp_path)
 
 
@@ -104,10 +106,26 @@ def test_piped_questions_are_answered_one_a_line() -> None:
     assert result.exit_code == 0
 
 
-def test_what_was_answered_before_a_fault_is_printed() -> None:
-    result = demo("ask", "-", "--json", stdin=f"{QUESTION}\n{'why ' * 25_000}\n")
+def test_a_faulty_question_is_told_in_its_place_and_the_others_are_answered(tmp_path: Path) -> None:
+    lines = [{"id": 1, "question": QUESTION}, {"id": 2, "question": " "}, {"id": 3, "question": QUESTION}]
+    questions = file(tmp_path / "q.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    result = demo("ask", "--file", questions, "--jsonl")
+    assert result.exit_code == 2
+    first, fault, last = [json.loads(line) for line in result.stdout.splitlines()]
+    assert first["results"] == last["results"] == [f"<{ARMSTRONG}>"]
+    assert (fault["id"], fault["question"], fault["error"]) == (2, " ", "the question is empty")
+    shown = demo("ask", "--file", questions)
+    assert shown.exit_code == 2
+    assert shown.stdout.count("Neil Armstrong [1]") == 2
+    assert "error: the question is empty" in shown.stderr
+
+
+def test_what_was_answered_before_a_broken_line_is_printed(tmp_path: Path) -> None:
+    questions = file(tmp_path / "q.jsonl", json.dumps({"question": QUESTION}) + "\n{\n")
+    result = demo("ask", "--file", questions, "--jsonl")
     assert result.exit_code == 2
     assert json.loads(result.stdout)["results"] == [f"<{ARMSTRONG}>"]
+    assert "q.jsonl:2" in result.stderr
 
 
 def test_piped_questions_that_all_find_nothing_exit_with_3() -> None:
@@ -166,6 +184,73 @@ def test_no_question_at_all_is_told() -> None:
     result = demo("ask", stdin="")
     assert result.exit_code == 2
     assert "no question" in result.stderr
+
+
+# Conversations and the run log
+
+
+def test_a_question_continues_the_last_conversation() -> None:
+    assert demo("ask", QUESTION).exit_code == 0
+    assert "Wapakoneta" in demo("ask", "-c", "Where was he born?").stdout
+    assert "1969" in demo("ask", "-c", "When was it launched?").stdout
+
+
+def test_without_a_conversation_a_pronoun_stands_for_nothing() -> None:
+    assert demo("ask", QUESTION).exit_code == 0
+    alone = demo("ask", "Where was he born?")
+    assert alone.exit_code == 3
+    assert "“he” refers to nothing" in alone.stdout
+
+
+def test_a_conversation_that_is_not_there_cannot_be_continued() -> None:
+    failed(demo("ask", "-c", QUESTION), 2, "no conversation over spaceflight")
+    failed(demo("ask", "--cid", "zzz", QUESTION), 2, "no run whose id begins with 'zzz'")
+
+
+def test_a_conversation_of_before_is_continued_by_the_id_of_any_of_its_runs() -> None:
+    demo("ask", QUESTION)
+    demo("ask", "Who commanded Apollo 13?")
+    newest, oldest = [run["id"] for run in reversed(json.loads(run("logs", "--json").stdout)["runs"])]
+    assert "Wapakoneta" in demo("ask", "--cid", oldest, "Where was he born?").stdout
+    assert "Cleveland" in demo("ask", "--cid", newest, "Where was he born?").stdout
+
+
+def test_logs_lists_the_last_questions_and_shows_one_in_full() -> None:
+    assert run("logs").exit_code == 3
+    demo("ask", QUESTION)
+    demo("ask", "Who commanded Apollo 13?")
+    listed = run("logs", "-n", "1").stdout
+    assert "Apollo 13" in listed
+    assert QUESTION not in listed
+    id = listed.split()[0]
+    full = run("logs", "show", id[:-1]).stdout
+    assert all(part in full for part in ("Question", "James Lovell", "SELECT DISTINCT ?x", "WorkingMemoryGraph"))
+    assert json.loads(run("logs", "show", id, "--json").stdout)["answer"]["claims"]
+
+
+def test_a_question_stays_out_of_the_log_where_it_is_not_wanted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    demo("ask", "--no-log", QUESTION)
+    demo("search", "Moon")
+    assert run("logs").exit_code == 3
+    monkeypatch.setenv("KGLLM_LOG", "off")
+    demo("ask", QUESTION)
+    assert run("logs").exit_code == 3
+    monkeypatch.setenv("KGLLM_RUNS", "off")
+    failed(run("logs"), 2, "the run log is off (by KGLLM_RUNS)")
+
+
+@pytest.mark.parametrize(
+    "content", [b"this is no database, whatever its name says" * 99, b"SQLite format 3\0" + b"x" * 4096]
+)
+def test_a_log_that_is_damaged_costs_a_remark_and_no_answer(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "runs.sqlite").write_bytes(content)
+    result = demo("ask", QUESTION)
+    assert result.exit_code == 0
+    assert "Neil Armstrong [1]" in result.stdout
+    assert result.stderr.count("the question was not logged") == 1
+    assert run("logs").exit_code == 5
 
 
 # The other verbs
@@ -450,5 +535,20 @@ def test_control_c_exits_with_130() -> None:
     process.stdout.readline()  # it has begun to answer, and waits for the next question
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate()
+    assert process.returncode == 130
+    assert "Traceback" not in stderr
+
+
+def test_control_c_does_not_wait_for_a_server_that_says_nothing(tmp_path: Path) -> None:
+    questions = file(tmp_path / "q.jsonl", f'{{"question": "{QUESTION}"}}\n' * 5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        model = ["--base-url", url, "-m", "tiny"]
+        process = spawn("ask", "--file", questions, "-g", GRAPH, "--ontology", ONTOLOGY, *model)
+        silent.settimeout(60)
+        connection, _ = silent.accept()  # it asks
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=20)
+        connection.close()
     assert process.returncode == 130
     assert "Traceback" not in stderr

@@ -66,6 +66,7 @@ def surroundings(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monke
         monkeypatch.delenv(name)
     monkeypatch.setenv("KGLLM_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "index-of-the-demo"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     for folder in ("examples", "ontologies"):
         (tmp_path / folder).symlink_to(ROOT / folder)

@@ -11,7 +11,7 @@ import rdflib
 
 import kgllm
 from kgllm.errors import InputError, SettingsError, SourceNotFoundError
-from kgllm.opening import make_model, make_workspace
+from kgllm.opening import make_log, make_model, make_workspace
 from kgllm.settings import Settings, read_settings
 
 BUILDING = """
@@ -128,11 +128,32 @@ def test_an_unknown_key_is_told_with_the_nearest_known(read: Read, toml: str, un
         ("", {"KGLLM_TIMEOUT": "soon"}, "timeout cannot be 'soon', from KGLLM_TIMEOUT"),
         ("", {"KGLLM_TIMEOUT": "-1"}, "timeout cannot be"),
         ("", {"KGLLM_STRICT": "maybe"}, "strict cannot be 'maybe'"),
+        ("", {"KGLLM_NO_CACHE": "maybe"}, "no_cache cannot be 'maybe'"),
+        ("", {"KGLLM_TEMPERATURE": "3"}, "temperature cannot be '3', from KGLLM_TEMPERATURE"),
+        ("[llm]\nseed = -1", {}, "seed cannot be -1"),
+        ("[llm]\nseed = 1.5", {}, "seed cannot be 1.5"),
+        ("[llm]\nin_flight = 0", {}, "in_flight cannot be 0"),
+        ("[llm]\nin_flight = true", {}, "in_flight cannot be True"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_told(read: Read, toml: str, environment: dict[str, str], sign: str) -> None:
     with pytest.raises(SettingsError, match=sign):
         read(toml=toml, **environment)
+
+
+def test_how_a_model_is_asked_is_set_in_the_file_or_by_variables(read: Read, tmp_path: Path) -> None:
+    settings = read(toml="[llm]\ntemperature = 0.5\nseed = 7\nin_flight = 8\nno_cache = true", KGLLM_SEED="9")
+    assert (settings.temperature, settings.seed, settings.in_flight, settings.no_cache) == (0.5, 9, 8, True)
+
+
+def test_the_run_log_is_a_file_or_off(read: Read, tmp_path: Path) -> None:
+    assert read(toml='runs = "mine.sqlite"').runs == tmp_path / "mine.sqlite"
+    for settings in (read(toml='runs = "off"'), read(toml="runs = false"), read(KGLLM_RUNS="off")):
+        assert settings.runs == "off"
+        assert make_log(settings) is None
+    log = make_log(read(KGLLM_RUNS=str(tmp_path / "r.sqlite")))
+    assert log is not None
+    assert log.path == tmp_path / "r.sqlite"
 
 
 def test_a_variable_that_means_nothing_is_kept_for_the_doctor(read: Read) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import io
+import os
 import sys
+import threading
 
-from kgllm.cli import ask, graph, upkeep
-from kgllm.cli.verbs import app
+from kgllm.cli import ask, chat, graph, logs, upkeep
+from kgllm.cli.verbs import INTERRUPTED, app
 
-__all__ = ["app", "ask", "graph", "main", "upkeep"]
+__all__ = ["app", "ask", "chat", "graph", "logs", "main", "upkeep"]
 
 
 def main() -> None:
@@ -18,4 +20,11 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a question may hold what no encoding writes
-    app(prog_name="kgllm")
+    try:
+        app(prog_name="kgllm")
+    except SystemExit as end:
+        if end.code == INTERRUPTED and threading.active_count() > 1:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(INTERRUPTED)  # threads that wait for a server would hold the exit up until it has answered
+        raise

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kgllm.cli.following import follow
 from kgllm.cli.forms import as_json, as_turtle
-from kgllm.cli.verbs import ABSTAINED, Common, verb
-from kgllm.errors import InputError, QuestionError, SourceNotFoundError
+from kgllm.cli.verbs import ABSTAINED, Cid, Common, Continue, NoCache, NoLog, verb
+from kgllm.errors import InputError, KgllmError, QuestionError, SourceNotFoundError
 
 if TYPE_CHECKING:
     from kgllm.answer import Answer
+    from kgllm.assistant import Assistant
 
 __all__ = ["ask"]
-
-_BATCH = 64  # questions handed on at a time where a model answers them; without one, each is printed as it comes
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,10 @@ def ask(
     show_sparql: Annotated[
         bool, typer.Option("--show-sparql", help="Print the query that the answer rests on.")
     ] = False,
+    is_continued: Continue = False,
+    cid: Cid = None,
+    no_log: NoLog = False,
+    no_cache: NoCache = False,
 ) -> int:
     """Answer a question, and show the triples that each statement rests on.
 
@@ -57,22 +61,64 @@ def ask(
     if jsonl and form != "json":
         raise typer.BadParameter(f"--jsonl and --format {form} exclude each other")
     asked, is_one = _asked(question, file)
-    answered = 0
-    with common.assistant() as assistant:
-        size = 1 if assistant.model is None else _BATCH
-        for batch in _batches(asked, size):
-            for one, answer in zip(batch, assistant.ask_many([each.question for each in batch]), strict=True):
-                answered += not answer.abstained
-                if form == "text" and not is_one:
-                    common.terminal.out(f"» {_one_line(one.question)}")
-                common.terminal.out(
-                    _FORMS[form](answer, one, show_sparql) + ("\n" if form == "text" and not is_one else "")
-                )
-                if form == "text":
-                    from kgllm.display import remarks
+    if (is_continued or cid is not None) and not is_one:
+        raise typer.BadParameter("a conversation is continued by one question at a time")
+    with common.assistant(is_logged=not no_log, is_cached=not no_cache) as assistant:
+        if not is_one:
+            return _ask_each(common, assistant, asked, form, show_sparql)
+        (one,) = asked
+        conversation = common.conversation(assistant, is_continued=is_continued, cid=cid)
+        items = assistant.stream(one.question, conversation=conversation)
+        answer, said = follow(items, common.terminal, is_text=form == "text")
+        common.terminal.out(_FORMS[form](answer, one, show_sparql).removeprefix(said).lstrip("\n"))
+        _remark(common, answer, form)
+    return ABSTAINED if answer.abstained else 0
 
-                    common.terminal.remark(remarks(answer))
+
+def _ask_each(common: Common, assistant: Assistant, asked: Iterator[_Asked], form: str, show_sparql: bool) -> int:
+    """Print what comes of each question; the exit code is that of the first fault."""
+    waiting: deque[_Asked] = deque()
+    first_fault: KgllmError | None = None
+    answered = 0
+
+    def questions() -> Iterator[str]:
+        for one in asked:
+            waiting.append(one)
+            yield one.question
+
+    for number, outcome in enumerate(assistant.ask_each(questions()), start=1):
+        one = waiting.popleft()
+        if isinstance(outcome, KgllmError):
+            first_fault = first_fault or outcome
+            _fault(common, one, outcome, form)
+        else:
+            answered += not outcome.abstained
+            if form == "text":
+                common.terminal.out(f"» {_one_line(one.question)}")
+            common.terminal.out(_FORMS[form](outcome, one, show_sparql) + ("\n" if form == "text" else ""))
+            _remark(common, outcome, form)
+        common.terminal.step(f"{number:,} asked")
+    common.terminal.clear()
+    if first_fault is not None:
+        return first_fault.exit_code
     return 0 if answered else ABSTAINED
+
+
+def _fault(common: Common, one: _Asked, fault: KgllmError, form: str) -> None:
+    """Print a fault in the place of the answer, as JSON; else on standard error, with its question."""
+    if form == "json":
+        given = {} if one.id is None else {"id": one.id}
+        told = {"error": fault.what, **({"why": fault.why} if fault.why else {})}
+        common.terminal.out(as_json({**given, "question": one.question, **told}))
+    else:
+        common.terminal.fault_of(one.question, fault)
+
+
+def _remark(common: Common, answer: Answer, form: str) -> None:
+    if form == "text":
+        from kgllm.display import remarks
+
+        common.terminal.remark(remarks(answer))
 
 
 def _asked(question: str | None, file: Path | None) -> tuple[Iterator[_Asked], bool]:
@@ -120,11 +166,6 @@ def _at_least_one(asked: Iterator[_Asked]) -> Iterator[_Asked]:
         raise QuestionError("there is no question to answer", try_next='kgllm ask "Who …?", or one question a line')
     yield first
     yield from asked
-
-
-def _batches(asked: Iterator[_Asked], size: int) -> Iterator[list[_Asked]]:
-    while batch := list(islice(asked, size)):
-        yield batch
 
 
 def _one_line(text: str) -> str:

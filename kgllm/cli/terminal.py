@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from typing import TextIO
@@ -52,6 +53,14 @@ class Terminal:
         ]
         print("\n".join(lines), file=sys.stderr, flush=True)  # noqa: T201
 
+    def fault_of(self, question: str, error: KgllmError) -> None:
+        """Print the question, one of many, that ended in an error, and the error."""
+        from kgllm.terms import clean
+
+        self._clear_bar()
+        print(f"» {clean(question, cap=200)}", file=sys.stderr)  # noqa: T201
+        self.error(error)
+
     def unexpected(self, error: BaseException) -> None:
         """Print a fault of kgllm itself: one line, and with ``verbose`` the traceback."""
         from kgllm.terms import clean
@@ -84,6 +93,18 @@ class Terminal:
         self._drawn = now
         self._bar_is_up = True
         print(f"\r\x1b[K{self._bar(stage, done, total, now)}", end="", file=sys.stderr, flush=True)  # noqa: T201
+
+    def step(self, text: str) -> None:
+        """Show what was done last, in one line that changes; nothing where standard error is no terminal."""
+        if not self.quiet and sys.stderr.isatty():
+            width = shutil.get_terminal_size().columns - 1
+            shown = text if len(text) <= width else text[: max(0, width - 1)] + "…"
+            self._bar_is_up = True
+            print(f"\r\x1b[K{_painted(shown, _DIM, sys.stderr)}", end="", file=sys.stderr, flush=True)  # noqa: T201
+
+    def clear(self) -> None:
+        """Take the bar or the step off the line."""
+        self._clear_bar()
 
     def _bar(self, stage: str, done: int, total: int, now: float) -> str:
         if total <= 1:

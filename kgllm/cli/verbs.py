@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -15,14 +16,16 @@ import typer
 
 import kgllm
 from kgllm.cli.terminal import Terminal
-from kgllm.errors import KgllmError
+from kgllm.errors import InputError, KgllmError, KgllmWarning
 
 if TYPE_CHECKING:
     from kgllm.assistant import Assistant
+    from kgllm.conversation import Conversation
+    from kgllm.runs import RunLog
     from kgllm.settings import Settings
     from kgllm.workspace import Workspace
 
-__all__ = ["ABSTAINED", "DOES_NOT_CONFORM", "Common", "app", "verb"]
+__all__ = ["ABSTAINED", "DOES_NOT_CONFORM", "Cid", "Common", "Continue", "NoCache", "NoLog", "app", "verb"]
 
 ABSTAINED, DOES_NOT_CONFORM, INTERRUPTED = 3, 4, 130
 
@@ -45,6 +48,15 @@ def _print_version(wanted: bool) -> None:
 _Version = Annotated[
     bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
 ]
+
+
+Continue = Annotated[bool, typer.Option("-c", "--continue", help="Take up the last conversation over this graph.")]
+Cid = Annotated[
+    str | None,
+    typer.Option("--cid", metavar="ID", help="Take up the conversation of that run; kgllm logs has the ids."),
+]
+NoLog = Annotated[bool, typer.Option("--no-log", help="Keep the question out of the run log.")]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Ask the model anew, whatever it said before.")]
 
 
 @app.callback()
@@ -164,12 +176,43 @@ class Common:
             workspace.close()
 
     @contextmanager
-    def assistant(self) -> Iterator[Assistant]:
-        """The assistant that the options describe, closed at the end."""
+    def assistant(self, *, is_logged: bool = False, is_cached: bool = False) -> Iterator[Assistant]:
+        """The assistant that the options describe, closed at the end.
+
+        Answers are logged and model's replies kept only where the verb wants it and no setting forbids it.
+        """
         from kgllm.opening import make_assistant
 
-        with make_assistant(self.settings, progress=self.terminal.progress) as assistant:
+        settings = replace(
+            self.settings,
+            log=is_logged and self.settings.log is not False,
+            no_cache=self.settings.no_cache or not is_cached,
+        )
+        with make_assistant(settings, progress=self.terminal.progress) as assistant:
             yield assistant
+
+    @contextmanager
+    def run_log(self) -> Iterator[RunLog]:
+        """The run log to read, closed at the end. Raises ``InputError`` where it is off."""
+        from kgllm.opening import make_log
+
+        log = make_log(self.settings)
+        if log is None:
+            origin = self.settings.origins.get("runs", "")
+            raise InputError(f"the run log is off (by {origin})", try_next="set KGLLM_RUNS to a file")
+        try:
+            yield log
+        finally:
+            log.close()
+
+    def conversation(self, assistant: Assistant, *, is_continued: bool, cid: str | None) -> Conversation:
+        """The conversation that a question continues; an empty one if it continues none."""
+        from kgllm.conversation import Conversation
+
+        if not is_continued and cid is None:
+            return Conversation()
+        with self.run_log() as log:
+            return log.conversation(cid, graph=assistant.workspace.name)
 
 
 def verb(name: str) -> Callable[[Callable[..., int]], Callable[..., None]]:
@@ -202,9 +245,10 @@ def verb(name: str) -> Callable[[Callable[..., int]], Callable[..., None]]:
 
 
 def _run(work: Callable[[], int], terminal: Terminal) -> int:
-    """The exit code of a verb, with its faults told."""
+    """The exit code of a verb, with its faults and warnings told."""
     try:
-        return work()
+        with _told_warnings(terminal):
+            return work()
     except KgllmError as error:
         terminal.error(error)
         return error.exit_code
@@ -220,3 +264,20 @@ def _run(work: Callable[[], int], terminal: Terminal) -> int:
     except Exception as error:
         terminal.unexpected(error)
         return 1
+
+
+@contextmanager
+def _told_warnings(terminal: Terminal) -> Iterator[None]:
+    """Have a ``KgllmWarning`` told as a remark, once."""
+    with warnings.catch_warnings():
+        shown = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *rest: Any, **options: Any) -> None:
+            if issubclass(category, KgllmWarning):
+                terminal.remark(f"warning: {message}")
+            else:
+                shown(message, category, *rest, **options)
+
+        warnings.showwarning = show
+        warnings.simplefilter("default", KgllmWarning)
+        yield
