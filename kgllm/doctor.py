@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal, TypeAlias
 
 import kgllm
-from kgllm.engines.model_server import ModelServer, listed, run
+from kgllm.engines.model_server import ModelServer, listed
 from kgllm.engines.onnx import OnnxEmbedder
 from kgllm.engines.openai import OpenAIServer
 from kgllm.engines.worker import Worker
@@ -197,12 +197,7 @@ def _model_server(settings: Settings) -> Iterator[Finding]:
 
     def reach() -> Finding:
         server = ModelServer(url, model=settings.model, api_key=settings.api_key, timeout_s=_TIMEOUT_S)
-
-        async def ask() -> list[str]:
-            async with server.connect() as http:
-                return list((await server.describe(http)).models)
-
-        served.extend(run(ask()))
+        served.extend(server.run(server.describe()).models)
         if settings.model and served and settings.model not in served:
             told = f"{server.base_url} does not serve {settings.model}, but {listed(served)}"
             return Finding("model server", "fault", told, f"--model {served[0]}")
