@@ -133,8 +133,9 @@ def says(body: Any, **how: Any) -> Script:
 
 
 def streams(*events: Any, pause_s: float = 0) -> Script:
-    """These events as vLLM sends them, then the end of the connection."""
-    lines = [f"data: {event if isinstance(event, str) else json.dumps(event)}\n\n".encode() for event in events]
+    """These events, and comments, which begin with a colon, as vLLM sends them; then the end of the connection."""
+    texts = [event if isinstance(event, str) else json.dumps(event) for event in events]
+    lines = [f"{'' if text.startswith(':') else 'data: '}{text}\n\n".encode() for text in texts]
     return raw("Connection: close\r\n", *lines, pause_s=pause_s, media_type="text/event-stream; charset=utf-8")
 
 

@@ -158,7 +158,9 @@ class ModelServer:
             return under_way.result()
         except CancelledError:
             raise ModelServerError(
-                f"the connections to {self.base_url} were closed before it had answered", try_next="ask again"
+                f"the connections to {self.base_url} were closed before it had answered",
+                why="the model was closed while it was asked",
+                try_next="ask again",
             ) from None
         finally:
             under_way.cancel()
