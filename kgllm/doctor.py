@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from typing import Any, Literal, TypeAlias
 
 import kgllm
-from kgllm.engines.model_server import ModelServer, listed, run
+from kgllm.engines.model_server import ModelServer, listed
 from kgllm.engines.onnx import OnnxEmbedder
 from kgllm.engines.openai import OpenAIServer
 from kgllm.engines.pooling import ServedEmbedder, ServedReranker
@@ -258,12 +258,7 @@ def _model_server(settings: Settings) -> Iterator[Finding]:
 def _looked_for_server(url: str, settings: Settings) -> Finding:
     def reach() -> Finding:
         server = ModelServer(url, model=settings.model, api_key=settings.api_key, timeout_s=_TIMEOUT_S)
-
-        async def ask() -> list[str]:
-            async with server.connect() as http:
-                return list((await server.describe(http)).models)
-
-        served = run(ask())
+        served = list(server.run(server.describe()).models)
         if settings.model and served and settings.model not in served:
             told = f"{server.base_url} does not serve {settings.model}, but {listed(served)}"
             return Finding("model server", "fault", told, f"--model {served[0]}")
@@ -301,11 +296,10 @@ def _prefix_cache(model: str, url: str, settings: Settings) -> Finding:
     request = {"model": model, "messages": [{"role": "user", "content": prompt}], "max_tokens": 1, "temperature": 0}
 
     async def ask() -> dict[str, Any]:
-        async with server.connect() as http:
-            await server.call(http, "POST", f"{server.base_url}/chat/completions", request)
-            return await server.call(http, "POST", f"{server.base_url}/chat/completions", request)
+        await server.call("POST", f"{server.base_url}/chat/completions", request)
+        return await server.call("POST", f"{server.base_url}/chat/completions", request)
 
-    match run(ask()).get("usage"):
+    match server.run(ask()).get("usage"):
         case {"prompt_tokens": int(whole), "prompt_tokens_details": {"cached_tokens": int(cached)}} if cached > 0:
             return Finding("prefix cache", "ok", f"{cached:,} of {whole:,} tokens of a repeated prompt were cached")
         case {"prompt_tokens_details": {"cached_tokens": int()}}:

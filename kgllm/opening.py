@@ -187,8 +187,14 @@ def make_model(settings: Settings) -> LanguageModel | None:
         return _in_process(settings)
     from kgllm.engines.openai import OpenAIServer
 
-    # The one place where temperature=settings.temperature and seed=settings.seed are handed on.
-    return OpenAIServer(settings.base_url, model=settings.model, api_key=settings.api_key)
+    return OpenAIServer(
+        settings.base_url,
+        model=settings.model,
+        api_key=settings.api_key,
+        temperature=settings.temperature,
+        seed=settings.seed,
+        max_in_flight=settings.in_flight,
+    )
 
 
 def _in_process(settings: Settings) -> LanguageModel:

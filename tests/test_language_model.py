@@ -1,18 +1,11 @@
-"""The language model's engine and a server that misbehaves, scripted since no honest one can be made to.
-
-tests/vllm asks a real server.
-"""
+"""What the language model's engine takes for an answer, and what not. How it bears faults: test_model_faults.py."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -20,94 +13,34 @@ import pytest
 from kgllm.engines.openai import OpenAIServer
 from kgllm.errors import ModelServerError, SettingsError
 from kgllm.protocols import Completion, LanguageModel, Message, Usage
+from tests.fault_server import (
+    USAGE,
+    FaultServer,
+    Handler,
+    Script,
+    address_of_nothing,
+    completion,
+    hangs,
+    raw,
+    reply,
+    says,
+    serving,
+)
 
 SCHEMA = {"type": "object", "properties": {"node": {"enum": ["n0", "n1"]}}, "required": ["node"]}
-TIMEOUT_S = 0.6
-GOOD = '{"node": "n1"}'
-USAGE = {"prompt_tokens": 30, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 16}}
-
-Handler = BaseHTTPRequestHandler
-Script = Callable[[Handler, dict[str, Any]], None]
-
-
-def reply(
-    handler: Handler, body: Any, *, status: int = 200, media_type: str = "application/json", **headers: str
-) -> None:
-    content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-    handler.send_response(status)
-    handler.send_header("Content-Type", media_type)
-    handler.send_header("Content-Length", str(len(content)))
-    for name, value in headers.items():
-        handler.send_header(name.replace("_", "-"), value)
-    handler.end_headers()
-    handler.wfile.write(content)
-
-
-def completion(content: str | None = GOOD, *, finish_reason: str = "stop", model: str = "tiny") -> dict[str, Any]:
-    choice = {"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": finish_reason}
-    return {"object": "chat.completion", "model": model, "choices": [choice], "usage": USAGE}
-
-
-class Scripted(ThreadingHTTPServer):
-    """A server that lists its models as vLLM does, and answers completions by the script, one a request."""
-
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self, *script: Script, models: tuple[str, ...] = ("tiny",), owner: str = "vllm") -> None:
-        super().__init__(("127.0.0.1", 0), Answers)
-        self.script = list(script)
-        self.models = {"data": [{"id": name, "owned_by": owner, "root": "weights"} for name in models]}
-        self.requests: list[dict[str, Any]] = []
-        self.headers: list[dict[str, str]] = []
-        self.base_url = f"http://127.0.0.1:{self.server_port}/v1"
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is what many of these scripts are for."""
-
-
-class Answers(Handler):
-    server: Scripted
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:  # noqa: N802 - http.server's name
-        reply(self, self.server.models, status=200 if self.server.models["data"] else 404)
-
-    def do_POST(self) -> None:  # noqa: N802 - http.server's name
-        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.requests.append(request)
-        self.server.headers.append(dict(self.headers))
-        script = self.server.script
-        (script.pop(0) if len(script) > 1 else script[0])(self, request)
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing."""
-
-
-@contextlib.contextmanager
-def serving(*script: Script, **how: Any) -> Iterator[Scripted]:
-    server = Scripted(*script, **how)
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-def says(body: Any, **how: Any) -> Script:
-    return lambda handler, _: reply(handler, body, **how)
+TIMEOUT_S = 3
 
 
 def asks(base_url: str, *, model: str | None = "tiny", count: int = 1, **how: Any) -> list[Completion]:
     """What the engine makes of the server, in time."""
     began = time.monotonic()
+    how = {"timeout_s": TIMEOUT_S, **how}
     try:
-        engine = OpenAIServer(base_url, model=model, **{"timeout_s": TIMEOUT_S, **how})
+        engine = OpenAIServer(base_url, model=model, **how)
         conversations = [[Message("user", f"question {number}")] for number in range(count)]
         return engine.complete(conversations, schema=SCHEMA, max_tokens=20)
     finally:
-        assert time.monotonic() - began < TIMEOUT_S + 0.5
+        assert time.monotonic() - began < how["timeout_s"] + 1
 
 
 def test_a_good_answer_is_its_json_and_its_tokens() -> None:
@@ -218,25 +151,10 @@ def test_tokens_and_their_limit_are_unknown_where_the_server_does_not_tell() -> 
 # What is no answer at all
 
 
-def fails(*script: Script, match: str, **how: Any) -> Scripted:
+def fails(*script: Script, match: str, **how: Any) -> FaultServer:
     with serving(*script) as server, pytest.raises(ModelServerError, match=match):
         asks(server.base_url, **how)
     return server
-
-
-def raw(head: str, *parts: bytes, pause_s: float = 0, times: int = 1) -> Script:
-    """Bytes as they are, with pauses, then the end of the connection."""
-
-    def script(handler: Handler, _: dict[str, Any]) -> None:
-        handler.wfile.write(f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{head}\r\n".encode())
-        for _turn in range(times):
-            for part in parts:
-                handler.wfile.write(part)
-                handler.wfile.flush()
-            time.sleep(pause_s)
-        handler.close_connection = True
-
-    return script
 
 
 def test_a_page_of_html_is_an_error_whatever_its_status() -> None:
@@ -257,7 +175,9 @@ def test_a_body_cut_in_the_middle_is_an_error(head: str) -> None:
 
 
 def test_a_slow_drip_ends_at_the_deadline() -> None:
-    fails(raw("Connection: close\r\n", b" ", pause_s=0.05, times=100), match=r"no whole answer in 0\.6 s")
+    fails(
+        raw("Connection: close\r\n", b" ", pause_s=0.05, times=100), match=r"no whole answer in 0\.6 s", timeout_s=0.6
+    )
 
 
 def test_a_slow_drip_of_headers_ends_at_the_deadline() -> None:
@@ -267,11 +187,11 @@ def test_a_slow_drip_of_headers_ends_at_the_deadline() -> None:
             handler.wfile.write(b"X-%d: x\r\n" % number)
             time.sleep(0.05)
 
-    fails(drip, match=r"no whole answer in 0\.6 s")
+    fails(drip, match=r"no whole answer in 0\.6 s", timeout_s=0.6)
 
 
 def test_silence_ends_at_the_deadline() -> None:
-    fails(lambda _handler, _request: time.sleep(2), match=r"no whole answer in 0\.6 s")
+    fails(hangs, match=r"no whole answer in 0\.6 s", timeout_s=0.6)
 
 
 def test_an_endless_body_ends_at_its_most_bytes() -> None:
@@ -314,15 +234,9 @@ def test_a_server_busy_to_the_end_is_an_error_at_once_where_the_pause_is_longer(
     assert len(server.requests) == 1
 
 
-def test_a_failure_is_not_asked_again() -> None:
-    assert len(fails(says("{}", status=500), match=r"failed \(500\)").requests) == 1
-
-
 def test_where_nothing_listens_the_error_says_how_to_start_a_server() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{free.getsockname()[1]}"
-    with pytest.raises(ModelServerError, match=f"no model server answers at {address}/v1\n.*\ntry: .*vllm serve tiny"):
+    address = address_of_nothing()
+    with pytest.raises(ModelServerError, match=f"no model server answers at {address}\n.*\ntry: .*vllm serve tiny"):
         asks(address)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kgllm.engines.model_server import ModelServer, Served, listed, run
+from kgllm.engines.model_server import ModelServer, listed
 from kgllm.engines.onnx import LONGEST_TEXT
 from kgllm.errors import BackendError, EmbedderError, ModelServerError, SettingsError
 from kgllm.protocols import Progress, Vectors
@@ -58,20 +58,21 @@ class _PoolingServer:
         max_in_flight: int,
     ) -> None:
         try:
-            self._server = ModelServer(base_url, model=model, api_key=api_key, timeout_s=timeout_s)
+            self._server = ModelServer(
+                base_url, model=model, api_key=api_key, timeout_s=timeout_s, max_in_flight=max_in_flight
+            )
         except SettingsError as error:
             hint = f"{role.base_url_option} http://localhost:8001/v1, and the key in OPENAI_API_KEY"
             raise SettingsError(error.what, why=error.why, try_next=hint) from None
         self.base_url = self._server.base_url
         self.root = self.base_url.removesuffix("/v1")
         self._role = role
-        self._max_in_flight = max_in_flight
         self.name: str = model or self._only_model()
         self._server.model = self.name
 
     def _only_model(self) -> str:
         with self._faults():
-            names = list(run(self._describe()).models)
+            names = list(self._server.run(self._server.describe()).models)
         if len(names) == 1:
             return names[0]
         raise self._role.fault(
@@ -80,38 +81,30 @@ class _PoolingServer:
             try_next=f"{self._role.model_option} {clean(names[0]) if names else 'with the name of the one it serves'}",
         )
 
-    async def _describe(self) -> Served:
-        async with self._server.connect() as http:
-            return await self._server.describe(http)
-
     def ask(
         self, url: str, requests: Sequence[Mapping[str, Any]], *, ended: Callable[[int], None] = lambda _: None
     ) -> list[dict[str, Any]]:
         """The answer to each request, in order; asked side by side, ``ended`` told the number of each as it ends."""
 
         async def every() -> list[dict[str, Any]]:
-            places = asyncio.Semaphore(self._max_in_flight)
-            async with self._server.connect() as http:
-                served = await self._server.describe(http)
-                # Others would refuse what they do not know; of them, a text that is too long comes back as an error.
-                cut = {"truncate_prompt_tokens": -1} if served.is_vllm else {}
+            served = await self._server.describe()
+            # Others would refuse what they do not know; of them, a text that is too long comes back as an error.
+            cut = {"truncate_prompt_tokens": -1} if served.is_vllm else {}
 
-                async def one(number: int) -> dict[str, Any]:
-                    what = {"model": self.name, **requests[number], **cut}
-                    async with places:
-                        body = await self._server.call(http, "POST", url, what)
-                    ended(number)
-                    return body
+            async def one(number: int) -> dict[str, Any]:
+                body = await self._server.call("POST", url, {"model": self.name, **requests[number], **cut})
+                ended(number)
+                return body
 
-                tasks = [asyncio.ensure_future(one(number)) for number in range(len(requests))]
-                try:
-                    return list(await asyncio.gather(*tasks))
-                finally:
-                    for task in tasks:
-                        task.cancel()
+            try:
+                async with asyncio.TaskGroup() as group:
+                    tasks = [group.create_task(one(number)) for number in range(len(requests))]
+            except BaseExceptionGroup as faults:
+                raise faults.exceptions[0] from None
+            return [task.result() for task in tasks]
 
         with self._faults():
-            return run(every())
+            return self._server.run(every())
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
