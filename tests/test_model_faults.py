@@ -468,6 +468,23 @@ def test_a_server_that_refuses_any_request_is_not_taken_for_one_that_refuses_sch
         assert server.requests[-1]["response_format"]["type"] == "json_schema"
 
 
+def refuses_template_settings(handler: Handler, request: dict[str, Any]) -> None:
+    if "chat_template_kwargs" in request:
+        message = "chat_template is not supported for Mistral tokenizers. (parameter=chat_template)"
+        return reply(handler, {"error": {"message": message}}, status=400)
+    return (streams_well() if request["stream"] else says(completion()))(handler, request)
+
+
+@BOTH
+def test_a_vllm_whose_tokenizer_takes_no_template_settings_is_asked_without_them(call: Call) -> None:
+    with serving(refuses_template_settings, owner="vllm") as server:
+        model = model_of(server)
+        assert [call(model), call(model)] == [RIGHT, RIGHT]
+        sent = ["chat_template_kwargs" in request for request in server.requests]
+        assert sent == [True, False, False]
+        assert all(request["response_format"]["type"] == "json_schema" for request in server.requests)
+
+
 @pytest.mark.parametrize("written", ["It is n1.", f"```json\n{GOOD}\n```", f"{GOOD} {GOOD}"])
 def test_a_server_that_ignores_the_schema_gives_no_answer_and_is_found_out(written: str) -> None:
     with serving(says(completion(written)), owner="somebody") as server:
