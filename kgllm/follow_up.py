@@ -23,7 +23,7 @@ from kgllm.words import bounds, is_function_word, tokenize
 __all__ = ["FollowUp", "follow_up", "in_conversation"]
 
 _ONLY = re.compile(
-    r"(?:and |und )?(?:only|just|nur)\s+(?:the ones|the|those|these|them|die|diejenigen|jene|solche)?\s*,?\s*"
+    r"(?:and |und )?(?:only|just|nur)\s+(?:the ones|the|those|these|them|die|diejenigen|jene|solche)\s*,?\s*"
     r"(?:(?:who|that|which|die|der)\s+)?(?P<rest>.+)",
     re.I,
 )
@@ -59,12 +59,14 @@ def follow_up(question: str, conversation: Conversation, vocabulary: Vocabulary)
     """A question as it is meant after a conversation; one that stands alone as it is."""
     text = " ".join(question.split())
     bare = text.rstrip(" ?.!")
-    if match := _ONLY.fullmatch(bare):
+    match = _ONLY.fullmatch(bare)
+    if match is not None and (conversation.turns or re.search(r"\b(?:those|these|ones)\b", bare, re.I)):
         dated = "date " if _is_bound(match["rest"]) else ""
         return _narrowed(question, f"which {{kind}} {dated}{match['rest']}?", conversation, vocabulary)
     if match := _OF_THOSE_FIRST.fullmatch(bare):
         return _narrowed(question, f"{match['rest']}?", conversation, vocabulary)
-    if match := _OF_THEM.search(text) or (_ONES.search(text) if conversation.turns else None):
+    match = _OF_THEM.search(text) or _ONES.search(text)
+    if match is not None and (conversation.turns or (match.start() == 0 and match.re is _OF_THEM)):
         word = match["which"].lower()
         start = word if word in _COUNTS else "welche" if word.startswith("we") else "which"
         asked = f"{text[: match.start()]}{start} {{kind}}{text[match.end() :]}".replace("  ", " ")

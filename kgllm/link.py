@@ -19,7 +19,7 @@ from kgllm.protocols import Hit
 from kgllm.references import Reference, references
 from kgllm.similarity import Vocabulary
 from kgllm.terms import URIRef
-from kgllm.words import Token, is_function_word, tokenize, word_pairs
+from kgllm.words import Token, is_function_word, looks_like_description, tokenize, word_pairs
 
 __all__ = ["Candidate", "Links", "Mention", "link"]
 
@@ -119,7 +119,8 @@ def link(question: str, *, vocabulary: Vocabulary, earlier: Conversation = _NOTH
     chosen = _best_cover(found)
     if fuzzy := _fuzzy_mentions(question, tokens, chosen, index):
         chosen = _best_cover([*chosen, *fuzzy])
-    referring = _references(tokens, chosen, earlier, index)
+    is_alone = not earlier.turns and looks_like_description(question)
+    referring = [] if is_alone else _references(tokens, chosen, earlier, index)
     if clear := [_mention(question, tokens, reference) for reference in referring if reference.candidates]:
         chosen = sorted([*(m for m in chosen if not any(m.overlaps(c) for c in clear)), *clear], key=lambda m: m.first)
     spare = tuple(m for m in sorted(found, key=lambda m: -m.score) if m not in chosen)[:8]
@@ -137,9 +138,8 @@ def _references(
         for m in nodes
         if m.score >= _NAME and (description := m.candidates[0].description) is not None
     ]
-    is_name = {
-        place for m in nodes if m.first and tokens[m.first].text[0].isupper() for place in range(m.first, m.last)
-    }
+    is_name = {place for m in nodes if m.last - m.first > 1 for place in range(m.first, m.last)}
+    is_name |= {place for place, token in enumerate(tokens) if place and token.text[0].isupper()}
     return [r for r in references(tokens, named, earlier, index) if r.first not in is_name]
 
 

@@ -16,7 +16,7 @@ from kgllm.conversation import Conversation
 from kgllm.descriptions import Description
 from kgllm.index import Index
 from kgllm.terms import URIRef, clean
-from kgllm.words import KINDS, Token
+from kgllm.words import KINDS, Token, content_tokens
 
 __all__ = ["Reference", "Referents", "references"]
 
@@ -34,7 +34,11 @@ _POINTING = frozenset(
 )
 _SEVERAL_POINTING = frozenset(["these", "those"])
 _BE = frozenset("is are was were be been being exist exists gibt".split())  # noqa: SIM905
-_JOINING = frozenset("and or but that which who whose whom where und oder aber".split()) | {",", ";"}  # noqa: SIM905
+_JOINING = frozenset("and or but that which who whose whom where und oder aber".split()) | set(",;?.!")  # noqa: SIM905
+_ASKING = frozenset(
+    "did do does was were is are has have had can could will would wurde wurden war waren hat haben ist sind".split()  # noqa: SIM905
+)
+_SUBJECTS = frozenset(["he", "she", "they", "er", "sie"])
 _EMPTY_IT = frozenset("true possible take takes took taken that gibt".split())  # noqa: SIM905
 _MOST_CANDIDATES = 3
 _OF_KIND = 0.5  # cosine of the label of a class, or of one above it, with a word for the kind
@@ -163,7 +167,8 @@ def references(
     return [
         _resolved(word, tokens, referents)
         for word in _words(tokens, nouns)
-        if not _is_within(word, tokens, named, nouns, bool(earlier.turns), index)
+        if not _is_within(word, tokens, named, nouns, index)
+        and (earlier.turns or not _may_be_within(word, tokens, bool(named)))
     ]
 
 
@@ -200,19 +205,26 @@ def _is_within(
     tokens: Sequence[Token],
     named: Sequence[tuple[int, int, Description]],
     nouns: _Nouns,
-    has_earlier: bool,
     index: Index,
 ) -> bool:
     """Whether a word refers to what its own question named before: a node, or any of a class as in "… and their …"."""
     if word.classes:
-        return False
+        return bool(word.first and nouns.of_word(tokens[word.first - 1].lower))  # "the films that actor made"
     if any(last <= word.first and is_of(word.kind, description, index) for _, last, description in named):
         return True
     spoken = [place for place in range(word.first) if nouns.of_word(tokens[place].lower)]
-    if not spoken:
-        return False
-    is_joined = any(tokens[place].lower in _JOINING for place in range(spoken[-1] + 1, word.first))
-    return is_joined or (not has_earlier and (word.is_own or word.kind == "thing"))
+    return bool(spoken) and any(t.lower in _JOINING for t in tokens[spoken[-1] + 1 : word.first])
+
+
+def _may_be_within(word: _Word, tokens: Sequence[Token], is_named: bool) -> bool:
+    """Whether a word can be understood with nothing said before the question; if in doubt, it can."""
+    before = tokens[: word.first]
+    if any(token.lower in _JOINING for token in before[1:]) or (word.classes and is_named):
+        return True
+    said = tokens[word.first].lower
+    if said in _SUBJECTS:
+        return before[-1].lower not in _ASKING if before else True
+    return bool(content_tokens(list(before)))
 
 
 def _resolved(word: _Word, tokens: Sequence[Token], referents: Referents) -> Reference:

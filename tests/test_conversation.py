@@ -88,6 +88,12 @@ def test_a_follow_up_that_refers_to_nothing_or_to_one_of_several_abstains(
         "How many missions were there?",
         "Is it true that Neil Armstrong walked on the Moon?",
         "Which missions that landed on the Moon were launched by Saturn V?",
+        "Who owns the youngest dog? Give me his or her last name.",
+        "Apollo 11 is a mission commanded by this person",
+        "For each launch site, which missions did they launch?",
+        "Just list the missions of the Gemini programme",
+        "How many countries have a republic as their form of government?",
+        "A list of the missions they flew",
     ],
 )
 def test_a_word_that_refers_within_its_question_asks_for_nothing_earlier(demo: Assistant, question: str) -> None:
