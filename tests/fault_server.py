@@ -177,7 +177,7 @@ def left(handler: Handler, *, within_s: float) -> bool:
     if not readable:
         return False
     try:
-        return handler.connection.recv(1) == b""
+        return not handler.connection.recv(1)
     except ConnectionError:
         return True
 

@@ -90,6 +90,17 @@ def test_a_server_that_never_answered_is_given_up_at_once(call: Call) -> None:
         call(model)
 
 
+def test_sixteen_who_ask_at_once_wait_no_longer_for_a_server_that_is_not_there_than_one() -> None:
+    def ends(model: OpenAIServer) -> str:
+        with fails("no model server answers", within_s=3):
+            completes(model)
+        return "in time"
+
+    with ThreadPoolExecutor(16) as threads:
+        models = [OpenAIServer(address_of_nothing(), model="tiny")] * 16
+        assert list(threads.map(ends, models)) == ["in time"] * 16
+
+
 @BOTH
 @pytest.mark.parametrize("status", [500, 502, 504])
 def test_a_failure_is_tried_twice_more(call: Call, status: int) -> None:
@@ -532,7 +543,7 @@ def test_questions_of_all_threads_together_are_bounded() -> None:
 
 
 def threads_of_models() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "kgllm-model-server"]
+    return [thread for thread in threading.enumerate() if thread.name == "kgllm-connections"]
 
 
 def test_a_closed_or_forgotten_model_leaves_no_thread_and_the_next_question_opens_it_again() -> None:

@@ -14,7 +14,6 @@ import random
 import re
 import threading
 import time
-import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import asynccontextmanager
@@ -22,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+from kgllm.engines.connections import Connections
 from kgllm.errors import ModelServerError, SettingsError
 from kgllm.terms import clean
 
@@ -95,18 +95,6 @@ class _Patience:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Connections:
-    """The connections to a server, and the event loop that they live in, in a thread of its own."""
-
-    http: httpx2.AsyncClient
-    loop: asyncio.AbstractEventLoop
-    thread: threading.Thread
-    places: asyncio.Semaphore
-    describing: asyncio.Lock
-    close: Callable[[], object]
-
-
 class ModelServer:
     """A server with an OpenAI-compatible API at ``base_url``, which ends in ``/v1`` (added where it has no path).
 
@@ -138,19 +126,19 @@ class ModelServer:
         # A proxy of the environment is for the world outside: there, a loopback address means another machine.
         self._by_proxy = parts.hostname not in {"localhost", "127.0.0.1", "::1"}
         self._opening = threading.Lock()
-        self._open: _Connections | None = None
+        self._open: Connections | None = None
+        self._describing: asyncio.Future[Served] | None = None
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """What the coroutine gives, run in the loop of the connections; from any thread, a notebook's among them."""
         return self.outcome(self.start(work))
 
     def start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """The coroutine under way in the loop of the connections; cancelling the future ends it."""
+        """The coroutine under way in the loop of the connections; to cancel the future ends it."""
         with self._opening:
-            # In a forked process the thread is no more.
-            if self._open is None or not self._open.thread.is_alive():
-                self._open = self._connect()
-            return asyncio.run_coroutine_threadsafe(work, self._open.loop)
+            if self._open is None or not self._open.alive:
+                self._open, self._describing = self._connect(), None
+            return self._open.start(work)
 
     def outcome(self, under_way: Future[T]) -> T:
         """What comes of work that was started; it ends with the wait for it, so that Ctrl-C needs no deadline."""
@@ -174,18 +162,12 @@ class ModelServer:
 
     async def describe(self) -> Served:
         """What the server says of itself, asked once; a server that has no list of models says nothing."""
-        async with self._connections.describing:
-            if self._served is None:
-                try:
-                    body = await self.call("GET", f"{self.base_url}/models")
-                except StatusError as error:
-                    if error.status not in {404, 405, 501}:
-                        raise
-                    body = {}
-                data = body.get("data")
-                models = [model for model in data if isinstance(model, dict)] if isinstance(data, list) else []
-                self._served = Served({model["id"]: model for model in models if isinstance(model.get("id"), str)})
-            return self._served
+        if self._served is None:
+            # All who ask at once wait for one request, and for one deadline where it fails.
+            if self._describing is None or self._describing.done():
+                self._describing = asyncio.ensure_future(self._describe())
+            self._served = await asyncio.shield(self._describing)
+        return self._served
 
     async def call(self, method: str, url: str, request: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The JSON object that the server answers, by the deadline. Raises ``ModelServerError`` for anything else.
@@ -208,12 +190,12 @@ class ModelServer:
         await self._tried(lambda: self._follow(url, body, take, first_token_s))
 
     @property
-    def _connections(self) -> _Connections:
+    def _connections(self) -> Connections:
         if self._open is None:
             raise RuntimeError("a model server is spoken to in what its run() runs")
         return self._open
 
-    def _connect(self) -> _Connections:
+    def _connect(self) -> Connections:
         import httpx2
 
         headers = {"accept-encoding": "identity"}  # nothing that inflates beyond the cap
@@ -227,11 +209,18 @@ class ModelServer:
             trust_env=self._by_proxy,
             follow_redirects=False,
         )
-        loop, end = asyncio.new_event_loop(), asyncio.Event()
-        thread = threading.Thread(target=_keep_open, args=(loop, http, end), name="kgllm-model-server", daemon=True)
-        thread.start()
-        close = weakref.finalize(self, _close, loop, end, thread)
-        return _Connections(http, loop, thread, asyncio.Semaphore(self.max_in_flight), asyncio.Lock(), close)
+        return Connections(http, max_in_flight=self.max_in_flight)
+
+    async def _describe(self) -> Served:
+        try:
+            body = await self.call("GET", f"{self.base_url}/models")
+        except StatusError as error:
+            if error.status not in {404, 405, 501}:
+                raise
+            body = {}
+        data = body.get("data")
+        models = [model for model in data if isinstance(model, dict)] if isinstance(data, list) else []
+        return Served({model["id"]: model for model in models if isinstance(model.get("id"), str)})
 
     async def _tried(self, attempt: Callable[[], Awaitable[T]]) -> T:
         patience = _Patience()
@@ -415,25 +404,6 @@ _JSON = {"application/json", "application/problem+json"}
 _TOO_LONG = re.compile(
     r"context.?length|context.?size|context window|max_model_len|maximum model length|context_length_exceeded"
 )
-
-
-def _keep_open(loop: asyncio.AbstractEventLoop, http: httpx2.AsyncClient, end: asyncio.Event) -> None:
-    async def until_the_end() -> None:
-        async with http:
-            await end.wait()
-            under_way = asyncio.all_tasks() - {asyncio.current_task()}
-            for task in under_way:
-                task.cancel()
-            await asyncio.gather(*under_way, return_exceptions=True)
-
-    with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        runner.run(until_the_end())
-
-
-def _close(loop: asyncio.AbstractEventLoop, end: asyncio.Event, thread: threading.Thread) -> None:
-    loop.call_soon_threadsafe(end.set)
-    if threading.current_thread() is not thread:  # which the garbage collector may run in
-        thread.join(timeout=5)
 
 
 def _encoded(request: Mapping[str, Any] | None) -> bytes | None:

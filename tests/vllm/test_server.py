@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import threading
+import json
+import re
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx2
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from kgllm.engines.openai import OpenAIServer
 from kgllm.errors import ModelServerError
-from kgllm.protocols import Message
+from kgllm.protocols import Completion, Message
 
 pytestmark = pytest.mark.vllm
 
@@ -50,13 +54,15 @@ PLAN = {
     ),
 }
 
+ENDLESS = {"$defs": {"tree": closed(left={"$ref": "#/$defs/tree"})}, **closed(tree={"$ref": "#/$defs/tree"})}
+
 
 def asked(text: str) -> list[Message]:
     return [Message("system", "Use the handles alone."), Message("user", text)]
 
 
-def model_of(server: Any) -> OpenAIServer:
-    return OpenAIServer(server.base_url, model=server.model)
+def model_of(server: Any, **how: Any) -> OpenAIServer:
+    return OpenAIServer(server.base_url, model=server.model, **how)
 
 
 def test_answers_keep_to_a_schema_as_large_as_that_of_a_query(vllm_server: Any) -> None:
@@ -121,13 +127,72 @@ def test_a_schema_that_vllm_cannot_hold_to_is_refused_and_not_ignored(vllm_serve
         model_of(vllm_server).complete([asked("Who?")], schema=unheld, max_tokens=40)
 
 
+def test_a_stream_is_what_the_completion_is_in_pieces(vllm_server: Any) -> None:
+    model = model_of(vllm_server)
+    [whole] = model.complete([asked("Who commanded Apollo 11?")], schema=PLAN, max_tokens=900)
+    *pieces, last = model.stream(asked("Who commanded Apollo 11?"), schema=PLAN, max_tokens=900)
+    assert len(pieces) > 10
+    assert json.loads("".join(map(str, pieces))) == whole.value
+    assert isinstance(last, Completion)
+    assert last.value == whole.value
+    assert last.usage.completion_tokens == whole.usage.completion_tokens > 0
+    assert last.usage.prompt_tokens == whole.usage.prompt_tokens
+
+
+def test_a_stream_cut_at_its_tokens_is_none_at_its_end(vllm_server: Any) -> None:
+    *_, last = model_of(vllm_server).stream(asked("Who?"), schema=PLAN, max_tokens=5)
+    assert isinstance(last, Completion)
+    assert (last.value, last.usage.completion_tokens) == (None, 5)
+
+
+def test_a_stream_read_no_further_is_no_longer_written(vllm_server: Any) -> None:
+    model = model_of(vllm_server)
+    reply = model.stream(asked("Who?"), schema=ENDLESS, max_tokens=15_000)
+    assert next(reply)
+    model.close()
+    began = time.monotonic()
+    while running(vllm_server) and time.monotonic() - began < 10:
+        time.sleep(0.1)
+    assert running(vllm_server) == 0
+
+
+def running(server: Any) -> float:
+    """How many requests the server works on, as it says itself."""
+    metrics = httpx2.get(f"{server.base_url.removesuffix('/v1')}/metrics", trust_env=False).text
+    return sum(map(float, re.findall(r"^vllm:num_requests_running.* ([\d.]+)$", metrics, re.MULTILINE)))
+
+
+def test_the_tenth_answer_under_a_schema_begins_no_later_than_the_first(
+    vllm_server: Any, record_property: Callable[[str, object], None]
+) -> None:
+    model = model_of(vllm_server)
+    schema = {**PLAN, **closed(**PLAN["properties"], own=handles("w", 200))}  # which no other test has sent
+    seconds = []
+    for number in range(10):
+        began = time.monotonic()
+        reply = model.stream(asked(f"Question {number}?"), schema=schema, max_tokens=20)
+        next(reply)
+        seconds.append(time.monotonic() - began)
+        list(reply)
+    record_property("seconds_to_first_token", seconds)
+    print(f"\nseconds to the first token: {seconds[0]:.3f} of the first call, {seconds[9]:.3f} of the tenth")  # noqa: T201
+    assert min(seconds[7:]) < seconds[0] + 0.1
+
+
 @pytest.mark.slow
 def test_a_server_that_dies_over_a_request_ends_it_with_an_error(vllm_server_to_kill: Any) -> None:
-    model = model_of(vllm_server_to_kill)
-    endless = {"$defs": {"tree": closed(left={"$ref": "#/$defs/tree"})}, **closed(tree={"$ref": "#/$defs/tree"})}
-    model.probe()
-    threading.Timer(1, vllm_server_to_kill.kill).start()
-    began = time.monotonic()
-    with pytest.raises(ModelServerError, match=r"broke off|failed"):
-        model.complete([asked("Who?")], schema=endless, max_tokens=16_000)
-    assert 1 <= time.monotonic() - began < 5
+    model, impatient = model_of(vllm_server_to_kill), model_of(vllm_server_to_kill, timeout_s=20)
+    assert impatient.context_length() == 16_384
+    reply = model.stream(asked("Who?"), schema=ENDLESS, max_tokens=15_000)
+    assert next(reply)
+    with ThreadPoolExecutor(1) as thread:
+        completing = thread.submit(impatient.complete, [asked("Who?")], schema=ENDLESS, max_tokens=15_000)
+        time.sleep(1)
+        vllm_server_to_kill.kill()
+        began = time.monotonic()
+        with pytest.raises(ModelServerError, match="broke off"):
+            list(reply)
+        assert time.monotonic() - began < 3
+        with pytest.raises(ModelServerError, match="answered before, and is gone"):
+            completing.result()
+        assert time.monotonic() - began < 22
