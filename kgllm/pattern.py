@@ -159,16 +159,26 @@ class Computed:
 
     variable: Variable
     operator: Arithmetic
-    operands: tuple[Variable, ...]
+    operands: tuple[Variable | Literal, ...]
 
     def __post_init__(self) -> None:
         check_one_of(self.operator, Arithmetic)
         if len(self.operands) < 2:
             raise ValueError("arithmetic needs two operands")
+        if not any(self.variables()):
+            raise ValueError("arithmetic needs a variable")
 
-    def expression(self, written_as: Mapping[Variable, str]) -> str:
-        """The arithmetic, each operand as the mapping writes it, by its name where that says nothing."""
-        return f" {self.operator} ".join(written_as.get(operand, str(operand)) for operand in self.operands)
+    def variables(self) -> Iterator[Variable]:
+        """The variables that it is made of."""
+        return (operand for operand in self.operands if isinstance(operand, Variable))
+
+    def expression(self, namespaces: Namespaces, made: Mapping[Variable, str]) -> str:
+        """The arithmetic; ``made`` are variables that have no name yet, and what stands for each."""
+        parts = (
+            made.get(operand, str(operand)) if isinstance(operand, Variable) else written(operand, namespaces)
+            for operand in self.operands
+        )
+        return f" {self.operator} ".join(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +261,7 @@ class Group:
         for groups in self.alternatives:
             bodies = [f"{{\n{group.to_sparql(namespaces, indent=deeper)}\n{indent}}}" for group in groups]
             lines.append(indent + " UNION ".join(bodies))
-        lines += [f"{indent}BIND(({c.expression({})}) AS {c.variable})" for c in self.computed]
+        lines += [f"{indent}BIND(({c.expression(namespaces, {})}) AS {c.variable})" for c in self.computed]
         parts = (("OPTIONAL", self.optional), ("FILTER NOT EXISTS", self.negated), ("FILTER EXISTS", self.required))
         for keyword, inner in parts:
             lines += [
