@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from kgllm.checking import CheckReport
     from kgllm.lookup import NodeView
     from kgllm.overview import Overview
+    from kgllm.plan_model import ModelPlanner
 
 __all__ = ["Assistant"]
 
@@ -108,6 +109,13 @@ class Assistant:
     def _embedded(self) -> EmbeddedPlanner:
         return EmbeddedPlanner(Vocabulary(self.index))
 
+    @cached_property
+    def _model_planner(self) -> ModelPlanner:
+        from kgllm.plan_model import ModelPlanner
+
+        assert self.model is not None  # noqa: S101 - without a model the embedded planner plans
+        return ModelPlanner(self._embedded, self.model)
+
     def _ask(self, question: str) -> Answer:
         clock = _Clock()
         with clock.stage("total"):
@@ -128,9 +136,7 @@ class Assistant:
         with clock.stage("plan"):
             if self.model is None:
                 return self._embedded.start(links)
-            from kgllm.plan_model import ModelPlanning
-
-            return ModelPlanning(links, self._embedded, self.model)
+            return self._model_planner.start(links)
 
     def _run(self, links: Links, planning: Planning, clock: _Clock) -> Answer:
         """Plan, recall, validate, until a plan holds; answer from it, or abstain with what was looked for."""
@@ -167,7 +173,7 @@ class Assistant:
                     try_next="raise the endpoint's limits on rows and time",
                 )
             if recalled.is_empty:
-                observed = "it has nothing that fits the pattern"
+                observed = self._why_nothing(plan)
                 continue
             return self._answer(plan, recalled, clock)
         if late is not None:  # what was not looked for to the end is not absent
@@ -177,6 +183,14 @@ class Assistant:
             if tried is None and self.model is None and is_negated(links.question):
                 observed = "what is not in it is not known to be false, and the embedded planner does not read a denial"
             return abstain(links, tried, nearest, self.index, observed)
+
+    def _why_nothing(self, plan: Plan) -> str:
+        """What is told to whoever has to plan again; only a model listens."""
+        if self.model is None:
+            return "it has nothing that fits the pattern"
+        from kgllm.diagnose import why_nothing
+
+        return why_nothing(plan.query, self.index)
 
     def _answer(self, plan: Plan, recalled: Recalled, clock: _Clock) -> Answer:
         with clock.stage("validate"):

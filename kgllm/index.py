@@ -79,6 +79,7 @@ class Index:
         }
         self._phrase_vectors: Vectors = np.load(folder / "phrases.npy", allow_pickle=False)
         self._new_phrases: dict[str, Vectors] = {}
+        self._popular: dict[int, list[URIRef]] = {}
         self.value_offset: int = self._fetch("SELECT COUNT(*) FROM node", ())[0][0]
 
     def __len__(self) -> int:
@@ -157,6 +158,13 @@ class Index:
             if known is None or match.score > known.score:
                 best[description.iri] = Hit(description.iri, match.score, description.kind, text, description.text)
         return sorted(best.values(), key=lambda hit: (-hit.score, hit.iri))[:k]
+
+    def popular(self, k: int) -> list[URIRef]:
+        """The ``k`` nodes that stand in most triples."""
+        if k not in self._popular:
+            query = "SELECT iri FROM node WHERE kind = 'node' ORDER BY popularity DESC, row LIMIT ?"
+            self._popular[k] = [URIRef(iri) for (iri,) in self._fetch(query, [k])]
+        return self._popular[k]
 
     def rows_of_type(self, classes: Iterable[URIRef]) -> list[int]:
         """The rows of the nodes that are stated to belong to one of some classes."""

@@ -1,126 +1,181 @@
-"""Plan with a language model: candidates with handles in the prompt, a query under a schema out of it."""
+"""Plan with a language model: candidates with handles in the prompt, a query under a schema out of it.
+
+The model may first ask to see more of the graph. A plan that is no query, or that finds nothing, goes back to it with
+what was observed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
+from kgllm.briefing import PLAN_TOKENS, Briefing, brief, class_entry, property_entry
+from kgllm.candidates import candidates
+from kgllm.errors import DeadlineError
+from kgllm.explore import explore, is_wish, node_entry, value_entry
+from kgllm.index import Index
 from kgllm.link import Links
-from kgllm.ontology import Ontology
 from kgllm.plan import Plan
 from kgllm.plan_embedded import EmbeddedPlanner
-from kgllm.prompting import as_data, as_reply, prompt
-from kgllm.protocols import Exchange, Hit, LanguageModel, Message, Step, Usage
-from kgllm.query_schema import CLASSES, NODES, PROPERTIES, VALUES, Handles, PlanError, parse_plan, plan_schema
-from kgllm.scoring import is_date
-from kgllm.terms import Literal, URIRef, local_name
-from kgllm.words import bounds
+from kgllm.prompting import as_data, as_reply
+from kgllm.protocols import Exchange, LanguageModel, Message, Reranker, Step, Usage
+from kgllm.query_json import parse_query
+from kgllm.query_schema import ABSTAIN, Handles, PlanError, plan_schema
+from kgllm.terms import URIRef, n3
 
-__all__ = ["ModelPlanning", "candidates", "messages"]
+__all__ = ["ModelPlanner", "ModelPlanning"]
 
-_ROUNDS = 3  # the first plan and two repairs
-_MAX_TOKENS = 700
-_NEAREST = 12
-_DATED = 8  # properties with dates that a question with a date or year is given, whatever its words
-_XSD = "http://www.w3.org/2001/XMLSchema#"
+_PLANS = 3  # the first plan and two repairs
+_WISHES = 6  # steps of exploring, at most
+_TOLD = 8  # nodes of which the properties are told
+_MOST_TOLD = 16
+
+
+class ModelPlanner:
+    """Plans with one model over one index; what it tells of the graph is made once."""
+
+    def __init__(self, planner: EmbeddedPlanner, model: LanguageModel, *, reranker: Reranker | None = None) -> None:
+        self.embedded = planner
+        self.model = model
+        self.reranker = reranker
+        self.briefing: Briefing = brief(planner.vocabulary.index, model)
+
+    def start(
+        self, links: Links, *, earlier: Sequence[tuple[str, str]] = (), nodes: Sequence[URIRef] = ()
+    ) -> ModelPlanning:
+        """The planning of one question, after ``earlier`` questions with their answers, which spoke of ``nodes``."""
+        handles = candidates(links, self.embedded, pools=self.briefing.pools, earlier=nodes, reranker=self.reranker)
+        return ModelPlanning(self, links, handles, earlier)
 
 
 class ModelPlanning:
-    """The planning of one question by a model: a plan, then repairs in the light of what was observed."""
+    """The planning of one question by a model: wishes to see more, a plan, then repairs in the light of what came."""
 
-    def __init__(self, links: Links, planner: EmbeddedPlanner, model: LanguageModel) -> None:
+    def __init__(
+        self, planner: ModelPlanner, links: Links, handles: Handles, earlier: Sequence[tuple[str, str]] = ()
+    ) -> None:
         self.usage = Usage()
         self.rounds = 0
         self.exchanges: tuple[Exchange, ...] = ()
-        self._model = model
-        self._ontology: Ontology = planner.ontology
-        self._handles, self._concepts = candidates(links, planner)
-        self._turns = messages(links.question, self._handles, planner)
+        self.handles = handles
+        self._planner = planner
+        self._links = links
+        self._index: Index = planner.embedded.vocabulary.index
+        self._wishes = 0
+        self._plans = 0
+        self._turns = [planner.briefing.message, question_message(links.question, handles, planner, earlier)]
 
     def propose(self, observed: str | None) -> Iterator[Step | Plan]:
-        """The model's next plan that is a query; a plan that is none is sent back with the reason."""
+        """The model's next plan that is a query; what is none is sent back with the reason."""
         if observed is not None:
-            self._turns.append(Message("user", as_data({"observed": observed}) + "\nGive another plan."))
-        while self.rounds < _ROUNDS:
-            self.rounds += 1
-            (completion,) = self._model.complete([self._turns], schema=plan_schema(), max_tokens=_MAX_TOKENS)
-            self.usage = self.usage + completion.usage
-            self.exchanges += (Exchange("plan", tuple(self._turns), completion.value, completion.usage),)
-            self._turns.append(Message("assistant", as_reply(completion.value)))
+            self._send_back({"observed": observed}, "Give another plan.")
+        while self._plans < _PLANS:
+            plan = self._ask()
+            if is_wish(plan) and self._wishes < _WISHES:
+                self._wishes += 1
+                yield self._fulfil(plan)
+                continue
+            self._plans += 1
+            if plan == {"abstain": ABSTAIN}:
+                yield Step("plan", "found nothing listed that could answer it")
+                return
             try:
-                query = parse_plan(completion.value, self._handles, self._ontology)
+                if is_wish(plan):
+                    raise PlanError("there is no more to be seen; give a plan")
+                query = parse_query(plan, self.handles, self._index.ontology)
             except PlanError as error:
-                yield Step("plan", f"sent back: {error}")
-                self._turns.append(Message("user", as_data({"wrong": str(error)}) + "\nGive another plan."))
+                yield Step("plan", f"sent a plan back: {error}")
+                self._send_back({"wrong": str(error)}, "Give another plan.")
                 continue
             used = query.iris()
-            yield Plan(query, 1.0 / self.rounds, tuple(hit for hit in self._concepts if hit.iri in used))
+            concepts = self._planner.embedded.similarities(self._links)
+            yield Plan(query, 1.0 / self._plans, tuple(hit for hit in concepts.values() if hit.iri in used))
             return
 
+    def _ask(self) -> Any:
+        """What the model says next under the schema; ``None`` for what is not that."""
+        self.rounds += 1
+        (completion,) = self._planner.model.complete(
+            [self._turns], schema=plan_schema(self._planner.briefing.pools), max_tokens=PLAN_TOKENS
+        )
+        self.usage = self.usage + completion.usage
+        self.exchanges += (Exchange("plan", tuple(self._turns), completion.value, completion.usage),)
+        self._turns.append(Message("assistant", as_reply(completion.value)))
+        match completion.value:
+            case {"plan": plan, **rest} if not rest:
+                return plan
+        return None
 
-def candidates(links: Links, planner: EmbeddedPlanner) -> tuple[Handles, tuple[Hit, ...]]:
-    """What the handles of a question stand for, the likeliest first, each pool filled up with the next best."""
-    index, ontology = planner.vocabulary.index, planner.ontology
-    nearest = index.nearest(links.question, k=_NEAREST)
-    ranked = planner.plan(links)[:12]
-    similarities = planner.similarities(links)
-    named = [c.description for m in links.mentions for c in m.candidates if c.description is not None]
-    nodes = [d.iri for d in named if d.kind == "node"] + [hit.iri for hit in nearest if hit.kind == "node"]
-    steps = [p for item in ranked for step in item.sketch.steps() for p in (step.property, *step.members)]
-    by_fit = sorted(similarities, key=lambda iri: (-round(similarities[iri].score, 3), iri))
-    stated = {p.iri for p in ontology.relations()}
-    by_count = sorted(stated, key=lambda p: (-ontology.properties[p].count, p))
-    asks_for_time = any(bound.is_year or bound.is_date for bound in bounds(links.question))
-    dated = [p for p in by_count if any(is_date(s.object) for s in ontology.properties[p].signatures)]
-    properties = [p for p in [*steps, *dated[: _DATED * asks_for_time], *by_fit] if p in stated]
-    properties += by_count
-    classes = [d.iri for d in named if d.kind == "class"] + [iri for iri in by_fit if iri in ontology.classes]
-    populated = [c for c in classes if ontology.populated(c)]
-    populated += sorted(
-        (c for c in ontology.classes if ontology.populated(c)), key=lambda c: -ontology.classes[c].instances
-    )
-    handles = Handles(_first(nodes, NODES), _first(properties, PROPERTIES), _first(populated, CLASSES), _values(links))
-    return handles, tuple(similarities.values())
+    def _fulfil(self, wish: Any) -> Step:
+        """Show the model what it asked to see."""
+        try:
+            seen = explore(wish, self.handles, pools=self._planner.briefing.pools, index=self._index)
+        except (PlanError, DeadlineError) as error:
+            self._send_back({"wrong": str(error)}, "Ask for something else, or give a plan.")
+            return Step("look", f"could not see more: {error}")
+        self.handles = seen.handles
+        told = as_data(seen.entries) if seen.entries else as_data({"observed": "there is nothing"})
+        self._turns.append(Message("user", f"Seen, with the handles that stand for it from now on:\n{told}"))
+        return Step("look", seen.sentence)
 
-
-def _first(iris: Iterable[URIRef], count: int) -> tuple[URIRef, ...]:
-    return tuple(dict.fromkeys(iris))[:count]
-
-
-def _values(links: Links) -> tuple[Literal, ...]:
-    """The literals that the question names: values of the graph, numbers, years, and its own names as text."""
-    found = [c.value.literal for m in links.mentions for c in m.candidates if c.value is not None]
-    for bound in bounds(links.question):
-        found.append(Literal(bound.value, datatype=URIRef(_XSD + ("date" if bound.is_date else "decimal"))))
-        if bound.is_year:
-            found += [Literal(bound.value), Literal(f"{bound.value}-01-01", datatype=URIRef(_XSD + "date"))]
-    numbers = [t.text for t in links.tokens if t.text.isascii() and t.text.isdigit()]
-    compared = {str(literal) for literal in found}
-    found += [Literal(n, datatype=URIRef(_XSD + "integer")) for n in numbers if n not in compared]
-    found += [Literal(mention.text) for mention in links.mentions]
-    return tuple(dict.fromkeys(found))[:VALUES]
+    def _send_back(self, observed: dict[str, str], request: str) -> None:
+        self._turns.append(Message("user", f"{as_data(observed)}\n{request}"))
 
 
-def messages(question: str, handles: Handles, planner: EmbeddedPlanner) -> list[Message]:
-    """The prompt: rules, then the graph's candidates, then the question; byte for byte the same for the same input."""
-    index, ontology = planner.vocabulary.index, planner.ontology
-    described = index.described(handles.nodes)
+def question_message(
+    question: str, handles: Handles, planner: ModelPlanner, earlier: Sequence[tuple[str, str]] = ()
+) -> Message:
+    """The candidates that the briefing has not, the conversation, and the question last, within the budget.
+
+    What does not fit is left out: first the oldest turns of the conversation, then the least likely nodes.
+    """
+    briefing = planner.briefing
+    index = planner.embedded.vocabulary.index
+    room = briefing.budget * briefing.characters_per_token - len(briefing.message.content)
+    asked = f"Question:\n{as_data({'question': question}, cap=None)}"
+    turns = list(earlier)
+    while turns and len(told := _told(turns)) > room / 3:
+        turns.pop(0)
+    conversation = f"Earlier:\n{told}\n\n" if turns else ""
+    entries = _entries(handles, briefing, index)
+    while len(text := f"Candidates:\n{as_data(entries)}\n\n{conversation}{asked}") > room and entries:
+        del entries[next(reversed(entries))]
+    return Message("user", text)
+
+
+def _told(turns: Sequence[tuple[str, str]]) -> str:
+    return as_data({f"{number}": f"{question} — {answer}" for number, (question, answer) in enumerate(turns, start=1)})
+
+
+def _entries(handles: Handles, briefing: Briefing, index: Index) -> dict[str, str]:
+    """What the handles of a question stand for that the briefing does not tell, the nodes last, the likeliest first."""
+    ontology = index.ontology
     entries: dict[str, str] = {}
-    for number, iri in enumerate(handles.properties):
-        entries[f"p{number}"] = f"{ontology.label(iri)} ({_signature(iri, ontology)})"
-    for number, iri in enumerate(handles.classes):
-        entries[f"c{number}"] = ontology.label(iri)
-    for number, iri in enumerate(handles.nodes):
-        kinds = ", ".join(ontology.label(c) for c in described[iri].types[:2]) if iri in described else ""
-        entries[f"n{number}"] = index.label(iri) + (f" ({kinds})" if kinds else "")
-    for number, literal in enumerate(handles.values):
-        entries[f"v{number}"] = str(literal) + (f" ({local_name(literal.datatype)})" if literal.datatype else "")
-    return [
-        Message("system", prompt("plan")),
-        Message("user", f"Candidates:\n{as_data(entries)}\n\nQuestion:\n{as_data({'question': question}, cap=None)}"),
-    ]
+    for number, iri in enumerate(
+        handles.properties[len(briefing.handles.properties) :], len(briefing.handles.properties)
+    ):
+        entries[f"p{number}"] = property_entry(iri, ontology)
+    for number, iri in enumerate(handles.classes[len(briefing.handles.classes) :], len(briefing.handles.classes)):
+        entries[f"c{number}"] = class_entry(iri, ontology)
+    entries |= {f"v{number}": value_entry(literal) for number, literal in enumerate(handles.values)}
+    has = _properties_of(handles.nodes[:_TOLD], handles.properties, index)
+    entries |= {f"n{number}": node_entry(iri, index, has=has.get(iri, "")) for number, iri in enumerate(handles.nodes)}
+    return entries
 
 
-def _signature(iri: URIRef, ontology: Ontology) -> str:
-    signature = ontology.properties[iri].signatures[0]
-    ends = [ontology.label(end) if end is not None else "thing" for end in (signature.subject, signature.object)]
-    return " → ".join(ends)
+def _properties_of(nodes: Sequence[URIRef], properties: Sequence[URIRef], index: Index) -> dict[URIRef, str]:
+    """The handles of the properties that each node has, ``of p3`` for one that leads to it.
+
+    Asked for one by one, so that a node with very many neighbours costs no more than another.
+    """
+    if not nodes or not properties:
+        return {}
+    given = f"VALUES ?n {{ {' '.join(map(n3, nodes))} }} VALUES ?p {{ {' '.join(map(n3, properties))} }}"
+    found: dict[URIRef, list[str]] = {}
+    places = {iri: number for number, iri in enumerate(properties)}
+    for pattern, mark in (("?n ?p ?o", "p"), ("?s ?p ?n", "of p")):
+        rows = index.store.select(f"SELECT ?n ?p WHERE {{ {given} FILTER EXISTS {{ {pattern} }} }}").rows
+        pairs = sorted((places[p], n) for n, p in rows if isinstance(n, URIRef) and isinstance(p, URIRef))
+        for place, node in pairs:
+            found.setdefault(node, []).append(f"{mark}{place}")
+    return {node: " ".join(handles[:_MOST_TOLD]) for node, handles in found.items()}

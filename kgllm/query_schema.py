@@ -44,7 +44,7 @@ class Pools:
 
 
 POOLS: tuple[Pools, ...] = (Pools(24, 40, 16, 20), Pools(40, 96, 40, 24), Pools(80, 280, 100, 40))
-"""100, 200 and 500 handles (``kgllm eval --candidates`` tells what each is worth on a set of questions)."""
+"""100, 200 and 500 handles, for which ``kgllm eval --candidates`` tells what they are worth on a set of questions."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -317,3 +317,22 @@ def most_or_fewest(question: str) -> tuple[bool, int, int] | None:
         if (match := re.search(pattern, question, re.I)) and not superlative(question):
             return descending, match.start(), match.end()
     return None
+
+
+_NUMBER_WORDS = {
+    word: str(number)
+    for words in (
+        "zero one two three four five six seven eight nine ten eleven twelve",
+        "null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf",
+    )
+    for number, word in enumerate(words.split())
+} | {"once": "1", "twice": "2"}
+
+
+def numbers_in_words(question: str) -> list[str]:
+    """The numbers up to twelve that a question writes as words.
+
+    >>> numbers_in_words("Which agents sold more than two policies?")
+    ['2']
+    """
+    return [_NUMBER_WORDS[token.lower] for token in tokenize(question) if token.lower in _NUMBER_WORDS]

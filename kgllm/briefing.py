@@ -1,0 +1,88 @@
+"""Briefing: what a model is told of a graph before any question, the same for all of them.
+
+It is the beginning of every prompt, byte for byte, so that a server's prefix cache has it from the second question on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from kgllm.candidates import MOST, graph_terms, pools_for
+from kgllm.index import Index
+from kgllm.ontology import Ontology, Property, Signature
+from kgllm.prompting import as_data, prompt
+from kgllm.protocols import LanguageModel, Message
+from kgllm.query_schema import Handles, Pools
+from kgllm.terms import URIRef, local_name
+
+__all__ = ["PLAN_TOKENS", "Briefing", "brief", "class_entry", "property_entry"]
+
+PLAN_TOKENS = 700  # of a plan; the longest of the gold queries in benchmarks/gold.py takes about 600
+_UNKNOWN = 16_384  # tokens that a model is taken to have where its server does not say
+_LONGEST = 12_000  # tokens of a prompt, however long the model's context: what is in its middle is read worst
+_SHARE = 0.6  # of the prompt that the graph may take, the rest being for candidates, conversation and question
+_SIZES = ((MOST.properties, MOST.classes), (96, 40), (40, 16))  # of the graph's part, until it fits
+_SIGNATURES = 2
+_DESCRIPTION = 80  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Briefing:
+    """The system message, what its handles stand for, the pools of the schema, and the tokens of a whole prompt."""
+
+    message: Message
+    handles: Handles
+    pools: Pools
+    budget: int
+    characters_per_token: float
+
+
+def brief(index: Index, model: LanguageModel) -> Briefing:
+    """The briefing of a graph, as much of its ontology as fits the model; the commonest terms come first."""
+    budget = min(_LONGEST, (model.context_length() or _UNKNOWN) - PLAN_TOKENS)
+    for properties, classes in _SIZES:
+        pools = pools_for(index, most=replace(MOST, properties=properties, classes=classes))
+        handles = graph_terms(index.ontology, pools=pools)
+        message = Message("system", f"{prompt('plan')}\nThe graph:\n{_digest(index.ontology, handles)}\n")
+        tokens = model.tokens([message]) or len(message.content) // 3
+        if tokens <= budget * _SHARE:
+            break
+    return Briefing(message, handles, pools, budget, len(message.content) / tokens)
+
+
+def _digest(ontology: Ontology, handles: Handles) -> str:
+    entries = {f"p{number}": property_entry(iri, ontology) for number, iri in enumerate(handles.properties)}
+    entries |= {f"c{number}": class_entry(iri, ontology) for number, iri in enumerate(handles.classes)}
+    return as_data(entries)
+
+
+def property_entry(iri: URIRef, ontology: Ontology) -> str:
+    """A property as ``label (class → class)``, with how often it occurs."""
+    prop = ontology.properties.get(iri)
+    if prop is None:
+        return ontology.label(iri)
+    signatures = dict.fromkeys(_arrow(signature, ontology) for signature in prop.signatures)
+    entry = f"{prop.label} ({'; '.join(list(signatures)[:_SIGNATURES])})" if signatures else prop.label
+    return entry + _explained(prop)
+
+
+def class_entry(iri: URIRef, ontology: Ontology) -> str:
+    """A class as ``label``, with the class above it and how many instances it has of its own and below."""
+    parents = [ontology.label(p) for p in ontology.classes[iri].parents if p in ontology.classes][:1]
+    count = sum(ontology.classes[c].instances for c in ontology.populated(iri))
+    above = f", a {parents[0]}" if parents else ""
+    return f"{ontology.label(iri)}{above} ({count})"
+
+
+def _arrow(signature: Signature, ontology: Ontology) -> str:
+    subject = ontology.label(signature.subject) if signature.subject is not None else "thing"
+    if signature.object is None:
+        return f"{subject} → {'text' if signature.literal else 'thing'}"
+    end = local_name(signature.object) if signature.literal else ontology.label(signature.object)
+    return f"{subject} → {end}"
+
+
+def _explained(prop: Property) -> str:
+    """The beginning of its description, if it says more than the label."""
+    text = prop.description.strip().split("\n")[0]
+    return f": {text[:_DESCRIPTION]}" if text and text.lower() != prop.label.lower() else ""

@@ -1,0 +1,186 @@
+"""Candidates: what the handles of a plan stand for, the likeliest first, each pool filled up with the next best.
+
+Properties and classes come in an order that is the graph's own, so that every prompt over it begins alike and a server
+has that part of it in its cache. Where they are more than their pool holds, its end is chosen by relevance.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from itertools import zip_longest
+from typing import TypeVar
+
+from kgllm.index import Index
+from kgllm.link import Links, Mention
+from kgllm.ontology import Ontology, is_vocabulary
+from kgllm.plan_embedded import EmbeddedPlanner
+from kgllm.protocols import Hit, Reranker
+from kgllm.query_schema import Handles, Pools
+from kgllm.scoring import is_date
+from kgllm.terms import Literal, URIRef
+from kgllm.vocabularies import XSD
+from kgllm.words import bounds, numbers_in_words
+
+__all__ = ["MOST", "candidates", "graph_terms", "pools_for"]
+
+MOST = Pools(nodes=24, properties=280, classes=100, values=20)
+"""Of nodes and values, which every question has its own of, no more than pays (``kgllm eval --candidates``)."""
+_STABLE = 0.6  # of a pool that the graph's terms overflow, the part that is the same for every question
+_RANKED = 12  # readings of the embedded planner whose properties come first
+_DATED = 8  # properties with dates that a question with a date or year is given, whatever its words
+_SMALL = 21  # the numbers that fill a pool of values up: 0 to 20
+_DECIMAL, _INTEGER = URIRef(XSD + "decimal"), URIRef(XSD + "integer")
+T = TypeVar("T")
+_QUOTED = re.compile(r"[\"“„«‘]([^\"“”„«»‘’]{1,80})[\"”»’“]|(?<!\w)'([^']{1,80})'(?!\w)")
+
+
+def pools_for(index: Index, *, most: Pools = MOST) -> Pools:
+    """As many handles as a graph has terms for, at ``most`` so many: each is listed, and none else can be written."""
+    ontology = index.ontology
+    found = (len(index.popular(most.nodes)), len(_properties(ontology)), len(_classes(ontology)), most.values)
+    sizes = (most.nodes, most.properties, most.classes, most.values)
+    return Pools(*(max(1, min(pair)) for pair in zip(found, sizes, strict=True)))
+
+
+def graph_terms(ontology: Ontology, *, pools: Pools) -> Handles:
+    """The properties and classes that have the same handles in every prompt over a graph, the commonest first."""
+    found = []
+    for terms, size in ((_properties(ontology), pools.properties), (_classes(ontology), pools.classes)):
+        found.append(tuple(terms if len(terms) <= size else terms[: int(size * _STABLE)]))
+    return Handles(properties=found[0], classes=found[1])
+
+
+def candidates(
+    links: Links,
+    planner: EmbeddedPlanner,
+    *,
+    pools: Pools,
+    earlier: Sequence[URIRef] = (),
+    reranker: Reranker | None = None,
+) -> Handles:
+    """What the handles of one question stand for; ``earlier`` are nodes that the conversation spoke of.
+
+    A ``reranker`` orders the nodes that the question does not name.
+    """
+    stable = graph_terms(planner.ontology, pools=pools)
+    properties, classes = list(stable.properties), list(stable.classes)
+    if len(properties) < pools.properties:
+        properties += _likely_properties(links, planner)
+    if len(classes) < pools.classes:
+        classes += _likely_classes(links, planner)
+    return Handles(
+        _first(_nodes(links, planner, earlier, reranker, pools.nodes), pools.nodes),
+        _first(properties, pools.properties),
+        _first(classes, pools.classes),
+        _first(_values(links, planner.ontology), pools.values),
+    )
+
+
+def _first(terms: Iterable[T], count: int) -> tuple[T, ...]:
+    return tuple(dict.fromkeys(terms))[:count]
+
+
+def _properties(ontology: Ontology) -> list[URIRef]:
+    """The properties of the data, the commonest first; those that name and describe nodes after the others."""
+    stated = [p for p in ontology.properties.values() if p.signatures and not is_vocabulary(p.iri)]
+    return [p.iri for p in sorted(stated, key=lambda p: (p.is_text, -p.count, p.iri))]
+
+
+def _classes(ontology: Ontology) -> list[URIRef]:
+    """The classes that have instances, of their own or below them, the commonest first."""
+    counts = {iri: sum(ontology.classes[c].instances for c in ontology.populated(iri)) for iri in ontology.classes}
+    return sorted((iri for iri, count in counts.items() if count), key=lambda iri: (-counts[iri], iri))
+
+
+def _likely_properties(links: Links, planner: EmbeddedPlanner) -> Iterator[URIRef]:
+    """Of the readings, then those for dates if one is asked for, then those that a word is like, then the commonest."""
+    ontology = planner.ontology
+    for ranked in planner.plan(links)[:_RANKED]:
+        yield from (p for step in ranked.sketch.steps() for p in (step.property, *step.members))
+    ordered = _properties(ontology)
+    if any(bound.is_year or bound.is_date for bound in bounds(links.question)):
+        dated = (p for p in ordered if any(is_date(s.object) for s in ontology.properties[p].signatures))
+        yield from list(dated)[:_DATED]
+    similarities = planner.similarities(links)
+    known = set(ordered)
+    yield from (iri for iri in _by_fit(similarities) if iri in known)
+    yield from ordered
+
+
+def _likely_classes(links: Links, planner: EmbeddedPlanner) -> Iterator[URIRef]:
+    """Those that the question names, then those that a word is like, then the commonest."""
+    ordered = _classes(planner.ontology)
+    known = set(ordered)
+    named = (c.description for m in links.mentions for c in m.candidates if c.description is not None)
+    yield from (d.iri for d in named if d.kind == "class" and d.iri in known)
+    yield from (iri for iri in _by_fit(planner.similarities(links)) if iri in known)
+    yield from ordered
+
+
+def _by_fit(similarities: Mapping[URIRef, Hit]) -> list[URIRef]:
+    return sorted(similarities, key=lambda iri: (-round(similarities[iri].score, 3), iri))
+
+
+def _nodes(
+    links: Links, planner: EmbeddedPlanner, earlier: Sequence[URIRef], reranker: Reranker | None, count: int
+) -> Iterator[URIRef]:
+    """Those that the question names, each mention's best first; those of the conversation; then the nearest ones."""
+    index = planner.vocabulary.index
+    yield from _named(links.mentions)
+    yield from earlier
+    yield from _named(links.spare)
+    hits = [hit for hit in index.search(links.question, k=2 * count) if hit.kind == "node"]
+    if reranker is not None and hits:
+        scores = reranker.scores(links.question, [hit.text for hit in hits])
+        hits = [hit for _, hit in sorted(zip(scores, hits, strict=True), key=lambda pair: -float(pair[0]))]
+    yield from (hit.iri for hit in hits)
+    yield from index.popular(count)
+
+
+def _named(mentions: Sequence[Mention]) -> Iterator[URIRef]:
+    """The candidates that are nodes: the best of every mention, then the second best, and so on."""
+    found = [[c.description for c in m.candidates if c.description is not None] for m in mentions]
+    for place in zip_longest(*found):
+        yield from (d.iri for d in place if d is not None and d.kind == "node")
+
+
+def _values(links: Links, ontology: Ontology) -> Iterator[Literal]:
+    """The literals that the question names: values of the graph, dates, numbers and texts; then the small numbers."""
+    mentions = [*links.mentions, *links.spare]
+    yield from (c.value.literal for m in mentions for c in m.candidates if c.value is not None)
+    dated = {s.object for p in ontology.properties.values() for s in p.signatures if is_date(s.object)}
+    compared = set()
+    for bound in bounds(links.question):
+        compared.add(bound.value)
+        if bound.is_date or bound.is_year:
+            yield from _times(bound.value, dated)
+        if not bound.is_date:
+            yield Literal(bound.value, datatype=_DECIMAL)
+        if bound.is_year:
+            yield Literal(bound.value)
+    numbers = [t.text for t in links.tokens if t.text.isascii() and t.text.isdigit()]
+    for number in [*numbers, *numbers_in_words(links.question)]:
+        if number not in compared:
+            yield Literal(number, datatype=_INTEGER)
+            yield Literal(number)
+            if len(number) == 4:
+                yield from _times(number, dated)
+    yield from (Literal(quoted) for match in _QUOTED.finditer(links.question) for quoted in match.groups() if quoted)
+    yield from (Literal(mention.text) for mention in links.mentions)
+    yield from (Literal(str(number), datatype=_INTEGER) for number in range(_SMALL))
+
+
+def _times(value: str, datatypes: Set[URIRef | None]) -> Iterator[Literal]:
+    """A year or a date in the forms of the graph's own datatypes, a year by its first and last moment."""
+    first, last = (value, value) if "-" in value else (f"{value}-01-01", f"{value}-12-31")
+    forms = {
+        "date": (first, last),
+        "dateTime": (f"{first}T00:00:00", f"{last}T23:59:59"),
+        "gYear": (value[:4],),
+        "gYearMonth": (first[:7], last[:7]),
+    }
+    for name, texts in forms.items():
+        datatype = URIRef(XSD + name)
+        if datatype in datatypes:
+            yield from (Literal(text, datatype=datatype) for text in dict.fromkeys(texts))
