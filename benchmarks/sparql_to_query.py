@@ -1,8 +1,8 @@
 """Read SPARQL as a ``Query``, where a query can say it: what people wrote becomes what a planner would have to write.
 
-``compiled`` keeps what a SPARQL query means up to the repetition of equal rows, with two liberties: ``?a IN (?b)`` makes
-one variable of two, which is more than equal values, and what a pattern says with ``rdfs:subClassOf*`` is left to the
-ontology, by which ``kgllm`` reads every class.
+``compiled`` keeps what a SPARQL query means up to the repetition of equal rows, with three liberties: ``?a IN (?b)``
+makes one variable of two, which is more than equal values; ``contains`` ignores case; and what a pattern says with
+``rdfs:subClassOf*`` is left to the ontology, by which ``kgllm`` reads every class.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from kgllm.query import (
 from kgllm.scoring import is_number
 from kgllm.terms import BNode, Literal, URIRef
 
-__all__ = ["NotExpressibleError", "compiled"]
+__all__ = ["NotExpressibleError", "column_names", "compiled"]
 
 CASTS = {XSD + name for name in ("integer", "int", "decimal", "double", "float")}
 FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "!=": "!="}
@@ -62,6 +62,11 @@ def compiled(sparql: str) -> Query:
         return _renamed(made, same)
     except ValueError as error:
         raise NotExpressibleError(str(error)) from None
+
+
+def column_names(sparql: str) -> list[str]:
+    """What a SELECT calls its columns, which are those of the compiled query in the same order."""
+    return [str(name) for name in translateQuery(parseQuery(unescaped(sparql))).algebra.get("PV") or ()]
 
 
 def _renamed(value: Any, names: Mapping[Variable, Variable]) -> Any:
@@ -150,7 +155,7 @@ class _Reader:
                 return _joined(self.group(node.p1), Group(optional=(optional,)))
             case "Minus":
                 first, taken = self.group(node.p1), self.group(node.p2)
-                if not set(taken.variables()) & set(first.variables()):
+                if not set(map(self.root, taken.variables())) & set(map(self.root, first.variables())):
                     return first
                 return _joined(first, Group(negated=(taken,)))
             case "Union":
@@ -224,8 +229,8 @@ class _Reader:
         query, is_distinct = self.select(node), _is_distinct(node)
         hidden = dict.fromkeys(v for v in _variables(query) if v not in query.columns())
         query = _renamed(query, {v: self.fresh() for v in hidden if v not in self.same})
-        is_plain = replace(query, order_by=()) == Query("select", query.where, query.select)
-        if is_plain and query.limit is None and not is_distinct:
+        is_plain = not query.made and not query.group_by and query.limit is None
+        if is_plain and not is_distinct:
             return query.where
         return Group(nested=(replace(query, form="select"),))
 

@@ -76,12 +76,17 @@ class _Reader:
     def group(self, conditions: Sequence[Any], place: str, *, depth: int, around: Group = _EMPTY) -> Group:
         """The conditions joined; ``depth`` is how deep parts may still stand in each other, ``around`` what is outside.
 
-        Triples come before the rest, which is read in their light.
+        What binds variables comes first, the rest is read in its light.
         """
         group = Group()
-        ordered = sorted(enumerate(conditions), key=lambda item: not isinstance(item[1], dict) or "s" not in item[1])
-        for number, condition in ordered:
+        for number, condition in sorted(enumerate(conditions), key=lambda item: _rank(item[1])):
             group = self._add(group, _mapping(condition, f"{place}[{number}]"), f"{place}[{number}]", depth, around)
+        own = set(group.variables())
+        compared = [*group.comparisons, *(c for ways in group.either for way in ways for c in way)]
+        unbound = {v for comparison in compared for v in comparison.variables()} - own - set(around.variables())
+        unbound |= {v for computed in group.computed for v in computed.variables()} - own
+        if unbound:
+            raise PlanError(f"{place} uses {_said(unbound)}, which no condition there binds")
         _check_joined(group)
         return group
 
@@ -129,16 +134,11 @@ class _Reader:
 
     def _either(self, group: Group, options: Sequence[Any], place: str) -> Group:
         """Filters of which one has to hold, or parts of which one has to."""
-        groups = []
-        for number, option in enumerate(options):
-            inner = _items(option, f"{place}[{number}]", 1, 6)
-            groups.append(self.group(inner, f"{place}[{number}]", depth=1, around=group))
-        if all(part == Group(comparisons=part.comparisons) for part in groups):
+        parts = [_items(option, f"{place}[{number}]", 1, 6) for number, option in enumerate(options)]
+        around = group if _are_filters(options) else _EMPTY  # a part sees nothing of what stands beside it
+        groups = [self.group(part, f"{place}[{number}]", depth=1, around=around) for number, part in enumerate(parts)]
+        if _are_filters(options):
             return replace(group, either=(*group.either, tuple(part.comparisons for part in groups)))
-        for number, part in enumerate(groups):
-            unbound = {v for c in part.comparisons for v in c.variables()} - set(part.variables())
-            if unbound:
-                raise PlanError(f"{place}[{number}] compares {_said(unbound)}, which it has to bind itself")
         return replace(group, alternatives=(*group.alternatives, tuple(groups)))
 
     def _nested(self, value: Any, place: str) -> Query:
@@ -244,6 +244,23 @@ class _Reader:
 
     def _property(self, handle: Any, place: str) -> URIRef:
         return self._term(handle, place, "p")  # type: ignore[return-value]
+
+
+def _are_filters(options: Any) -> bool:
+    """Whether an either is one of filters."""
+    return isinstance(options, list) and all(
+        isinstance(option, list) and all(isinstance(item, dict) and "x" in item for item in option)
+        for option in options
+    )
+
+
+def _rank(condition: Any) -> int:
+    """When a condition is read: what binds variables before what needs them."""
+    if not isinstance(condition, dict) or "s" in condition:
+        return 0
+    if "sub" in condition or ("either" in condition and not _are_filters(condition["either"])):
+        return 1
+    return 2 if "let" in condition else 3 if "optional" in condition else 4
 
 
 def _mapping(value: Any, place: str) -> Mapping[str, Any]:
