@@ -23,6 +23,7 @@ from kgllm.query import (
     TriplePattern,
     Values,
     Variable,
+    column_name,
 )
 from kgllm.query_schema import FUNCTIONS, MOST_ROWS, OPERATORS, ORDERINGS, VARIABLES, Handles, PlanError
 from kgllm.scoring import is_number
@@ -31,6 +32,7 @@ from kgllm.terms import Literal, URIRef
 __all__ = ["parse_query", "write_query"]
 
 _EMPTY = Group()
+_GROUP = 6  # variables that one step groups by
 _KINDS = {"x": "variable", "n": "node", "p": "property", "c": "class", "v": "value"}
 _MULTIPLIED = ["count_all", "sum", "avg"]
 """Functions that count a thing once for each way in which it is found."""
@@ -162,11 +164,11 @@ class _Reader:
             place = f"then[{number}]"
             match _mapping(step, place):
                 case {"fn": fn, "of": of, "as": name, **rest} if not rest and fn in FUNCTIONS:
-                    made[self._variable(name, place)] = self._aggregate(str(fn), of, name, place, where)
-                case {"let": name, "is": _, "of": _, **rest} if not rest:
-                    made[self._variable(name, place)] = self._computed(step, place)
+                    _add_to(made, self._aggregate(str(fn), of, self._variable(name, place), place, where), place)
+                case {"let": _, "is": _, "of": _, **rest} if not rest:
+                    _add_to(made, self._computed(step, place), place)
                 case {"group": names, **rest} if not rest:
-                    group += [self._variable(name, place) for name in _items(names, place, 1, 6)]
+                    group += [self._variable(name, place) for name in _items(names, place, 1, _GROUP)]
                 case {"having": name, "op": op, "to": to, **rest} if not rest and op in ORDERINGS:
                     having.append(Having(self._variable(name, place), op, self._compared(to, place)))
                 case {"order": ("asc" | "desc") as direction, "by": name, **rest} if not rest:
@@ -181,25 +183,25 @@ class _Reader:
             raise PlanError(f"select names {_said(unbound)}, which no condition binds")
         plain = [variable for variable in shown if variable not in made]
         if any(isinstance(part, Aggregate) for part in made.values()):
-            group = list(dict.fromkeys([*group, *plain]))
+            group += plain
         select = tuple(made.get(variable, variable) for variable in dict.fromkeys(shown))
         is_count = len(select) == 1 and isinstance(select[0], Aggregate) and select[0].function == "count"
         return Query(
             "count" if is_count and not group and not having else "select",
             where,
             select,
-            group_by=tuple(group),
+            group_by=tuple(dict.fromkeys(group)),
             having=tuple(having),
             order_by=tuple(order),
             limit=limit,
             unshown=tuple(part for variable, part in made.items() if variable not in shown),
         )
 
-    def _aggregate(self, fn: str, of: Any, name: str, place: str, where: Group) -> Aggregate:
+    def _aggregate(self, fn: str, of: Any, variable: Variable, place: str, where: Group) -> Aggregate:
         over = self._variable(of, place)
         function = "count" if fn == "count_all" else fn
         is_cast = fn in {"sum", "avg"} and not _is_made(over, where) and not _is_numeric(over, where, self.ontology)
-        return Aggregate(function, over, name, is_cast, distinct=fn != "count_all")  # type: ignore[arg-type]
+        return Aggregate(function, over, variable.name, is_cast, distinct=fn != "count_all")  # type: ignore[arg-type]
 
     def _computed(self, item: Mapping[str, Any], place: str) -> Computed:
         operands = tuple(self._compared(name, place) for name in _items(item["of"], f"{place}.of", 2, 6))
@@ -261,6 +263,13 @@ def _rank(condition: Any) -> int:
     if "sub" in condition or ("either" in condition and not _are_filters(condition["either"])):
         return 1
     return 2 if "let" in condition else 3 if "optional" in condition else 4
+
+
+def _add_to(made: dict[Variable, Aggregate | Computed], part: Aggregate | Computed, place: str) -> None:
+    variable = column_name(part)
+    if variable in made:
+        raise PlanError(f"{place} makes {variable.name} a second time")
+    made[variable] = part
 
 
 def _mapping(value: Any, place: str) -> Mapping[str, Any]:
@@ -375,10 +384,10 @@ class _Writer:
     def _pattern(self, pattern: TriplePattern) -> dict[str, Any]:
         s = self._term(pattern.subject, "n")
         if isinstance(pattern.predicate, Path):
-            p, o = self._term(pattern.predicate.iri, "p"), self._term(pattern.object, "nv")
+            p, o = self._term(pattern.predicate.iri, "p"), self._term(pattern.object, "nvc")
             return {"s": s, "path": p, "times": pattern.predicate.closure, "o": o}
         if pattern.predicate == RDF_TYPE:
-            return {"s": s, "p": "type", "o": self._term(pattern.object, "c")}
+            return {"s": s, "p": "type", "o": self._term(pattern.object, "cnv")}
         return {"s": s, "p": self._term(pattern.predicate, "p"), "o": self._term(pattern.object, "nvc")}
 
     def _compared(self, comparison: Comparison) -> dict[str, Any]:
@@ -401,7 +410,8 @@ class _Writer:
         plain = tuple(part for part in query.select if isinstance(part, Variable))
         is_aggregated = any(isinstance(part, Aggregate) for part in query.made)
         if query.group_by and not (is_aggregated and query.group_by == plain):
-            steps.append({"group": [self._term(variable, "") for variable in query.group_by]})
+            names = [self._term(variable, "") for variable in query.group_by]
+            steps += [{"group": names[start : start + _GROUP]} for start in range(0, len(names), _GROUP)]
         for having in query.having:
             right = self._term(having.right, "v")
             steps.append({"having": self._term(having.key, ""), "op": having.operator, "to": right})
