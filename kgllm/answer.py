@@ -12,7 +12,7 @@ from kgllm.link import Links
 from kgllm.memory import WorkingMemoryGraph
 from kgllm.ontology import DESCRIPTION_PROPERTIES, RDF_TYPE
 from kgllm.plan import Plan
-from kgllm.protocols import Hit, Rows, Usage
+from kgllm.protocols import Exchange, Hit, Rows, Usage
 from kgllm.query import Query, TriplePattern, Variable
 from kgllm.recall import Recalled
 from kgllm.terms import Literal, Namespaces, Node, Term, Triple, URIRef, clean, local_name, n3, readable
@@ -36,7 +36,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Answer:
-    """The answer to a question, with all it rests on. ``results`` is the first column of ``rows``, best first."""
+    """The answer to a question, with all it rests on. ``results`` is the first column of ``rows``, best first.
+
+    ``exchanges`` are the calls of the language model that it took; it is ``cached`` if not one of them had to be made.
+    """
 
     question: str
     text: str
@@ -51,9 +54,12 @@ class Answer:
     planner: OneOfStrings["embedded", "model"] = "embedded"
     model: str | None = None
     rounds: int = 1
+    dropped: int = 0  # sentences of the model that its facts did not bear out, also when it had worded them again
     confidence: float = 0.0
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
+    exchanges: tuple[Exchange, ...] = ()
+    cached: bool = False
     namespaces: Namespaces = field(default_factory=Namespaces)
 
     @property
@@ -112,6 +118,7 @@ class Answer:
             "planner": self.planner,
             "model": self.model,
             "rounds": self.rounds,
+            "dropped": self.dropped,
             "confidence": round(self.confidence, 4),
             "timings_ms": {stage: round(ms, 2) for stage, ms in self.timings_ms.items()},
             "usage": {
@@ -119,6 +126,7 @@ class Answer:
                 "completion_tokens": self.usage.completion_tokens,
                 "cached_tokens": self.usage.cached_tokens,
             },
+            "cached": self.cached,
         }
 
 

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from kgllm.answer import Answer, Claim, compose, name_of, sentence, verdict_of
-from kgllm.borne_out import LONGEST, is_borne_out
+from kgllm.borne_out import LONGEST, what_is_not
 from kgllm.index import Index
 from kgllm.plan import Plan
-from kgllm.prompting import as_data, prompt
-from kgllm.protocols import LanguageModel, Message
+from kgllm.prompting import as_data, as_reply, prompt
+from kgllm.protocols import Completion, Exchange, LanguageModel, Message, Usage
 from kgllm.recall import Recalled
-from kgllm.terms import Literal, Node, Triple
+from kgllm.terms import Literal, Triple
 from kgllm.validate import Violation
 
-__all__ = ["answer_schema", "is_borne_out", "word"]
+__all__ = ["answer_schema", "word"]
 
 _FACTS = 48
 _CLAIMS = 6
 _MAX_TOKENS = 900
+_CLAIMS_BEGIN = re.compile(r'\s*\{\s*"claims"\s*:\s*\[')
+_BETWEEN = re.compile(r"[\s,]*")
+_DECODER = json.JSONDecoder()
 
 
 @cache
@@ -50,34 +54,128 @@ def answer_schema() -> Mapping[str, Any]:
     }
 
 
-def word(plan: Plan, recalled: Recalled, violations: Sequence[Violation], index: Index, model: LanguageModel) -> Answer:
-    """The answer in the model's words where its facts bear them out, in code's words where not.
+def word(
+    plan: Plan, recalled: Recalled, violations: Sequence[Violation], index: Index, model: LanguageModel
+) -> Iterator[Claim | Answer]:
+    """The claims in the model's words as they come, each borne out by its facts, and at the end the answer.
 
-    A question without facts to word (a no, an answer of too many facts) and a reply that is unusable are composed.
+    A sentence that says more than its facts is sent back once, with what they do not hold; if the next one does so too
+    it is dropped, and the answer says how many were. A question without facts to word (a no, a number, an answer of too
+    many facts) is composed by code alone, and so is what stands for a reply that is none.
     """
     composed = compose(plan, recalled, violations, index)
     facts = composed.facts
-    if not facts or len(facts) > _FACTS:
-        return composed
-    labels = recalled.memory.labels
-    entries = {f"f{number}": sentence(triple, labels) for number, triple in enumerate(facts)}
-    asked = {"question": composed.question}
-    turns = [
-        Message("system", prompt("answer")),
-        Message("user", f"Facts:\n{as_data(entries)}\n\nQuestion:\n{as_data(asked, cap=None)}"),
-    ]
-    (completion,) = model.complete([turns], schema=answer_schema(), max_tokens=_MAX_TOKENS)
-    claims = _claims(completion.value, facts, labels, recalled)
-    if not claims:
-        return replace(composed, usage=completion.usage)
+    if not facts or len(facts) > _FACTS or plan.query.form == "count":
+        yield composed
+        return
+    wording = _Wording(composed, facts, recalled, model)
+    yield from wording.ask()
+    if wording.refused:
+        yield from wording.ask_again()
+    claims = list(dict.fromkeys(wording.claims))
     numbers = {triple: number for number, triple in enumerate(facts, start=1)}
     said = " ".join(c.text + " " + "".join(f"[{numbers[t]}]" for t in c.evidence) for c in claims)
-    return replace(
-        composed,
-        text=said if _says_all(said, claims, composed) else f"{composed.text} {said}",
-        claims=_in_order(claims, composed.claims),
-        usage=completion.usage,
-    )
+    if claims:
+        composed = replace(
+            composed,
+            text=said if _says_all(said, claims, composed) else f"{composed.text} {said}",
+            claims=_in_order(claims, composed.claims),
+        )
+    yield replace(composed, usage=wording.usage, exchanges=wording.exchanges, dropped=len(wording.refused))
+
+
+class _Wording:
+    """The conversation in which a model words the facts of one answer."""
+
+    def __init__(self, composed: Answer, facts: Sequence[Triple], recalled: Recalled, model: LanguageModel) -> None:
+        self.claims: list[Claim] = []
+        self.refused: list[tuple[Claim, str]] = []
+        self.usage = Usage()
+        self.exchanges: tuple[Exchange, ...] = ()
+        self._facts = facts
+        self._memory = recalled.memory
+        self._model = model
+        entries = {f"f{number}": sentence(triple, recalled.memory.labels) for number, triple in enumerate(facts)}
+        asked = as_data({"question": composed.question}, cap=None)
+        self._turns = [
+            Message("system", prompt("answer")),
+            Message("user", f"Facts:\n{as_data(entries)}\n\nQuestion:\n{asked}"),
+        ]
+
+    def ask(self) -> Iterator[Claim]:
+        """The claims of the model's reply that are borne out, while it is still writing."""
+        text, read = "", _ClaimsRead()
+        for piece in self._model.stream(self._turns, schema=answer_schema(), max_tokens=_MAX_TOKENS):
+            if isinstance(piece, str):
+                text += piece
+                yield from self._check(read.more(text))
+            else:
+                yield from self._check(read.whole(piece.value))
+                self._keep(piece)
+
+    def ask_again(self) -> Iterator[Claim]:
+        """The claims that were not borne out, worded once more; what is refused now is dropped."""
+        wrong = {str(number): f"{claim.text} — {reason}" for number, (claim, reason) in enumerate(self.refused)}
+        self.refused = []
+        request = "The facts of these claims do not hold what stands behind the dash. Word them again without it."
+        self._turns.append(Message("user", f"{as_data(wrong)}\n{request}"))
+        (completion,) = self._model.complete([self._turns], schema=answer_schema(), max_tokens=_MAX_TOKENS)
+        self._keep(completion)
+        yield from self._check(_ClaimsRead().whole(completion.value))
+
+    def _keep(self, completion: Completion) -> None:
+        self.usage = self.usage + completion.usage
+        self.exchanges += (Exchange("answer", tuple(self._turns), completion.value, completion.usage),)
+        self._turns.append(Message("assistant", as_reply(completion.value)))
+
+    def _check(self, items: Iterable[Any]) -> Iterator[Claim]:
+        """Each claim that is one, if its sentence is borne out; the others are kept aside with what is wrong."""
+        for item in items:
+            handles = item.get("facts") if isinstance(item, dict) else None
+            text = item.get("text") if isinstance(item, dict) else None
+            if not isinstance(handles, list) or not handles or not isinstance(text, str):
+                continue
+            if not all(_is_handle(handle, len(self._facts)) for handle in handles):
+                continue
+            evidence = tuple(dict.fromkeys(self._facts[int(handle[1:])] for handle in handles))
+            claim = Claim(" ".join(text.split()), verdict_of(evidence, self._memory), evidence)
+            reason = what_is_not(text, evidence, self._memory.labels)
+            if reason is not None:
+                self.refused.append((claim, reason))
+            elif claim not in self.claims:
+                self.claims.append(claim)
+                yield claim
+
+
+class _ClaimsRead:
+    """The claims of a reply, each given once, as soon as the text of it is whole."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._place = 0
+
+    def more(self, text: str) -> Iterator[Any]:
+        """Those that have become whole in a text that grows."""
+        if not self._place:
+            start = _CLAIMS_BEGIN.match(text)
+            self._place = start.end() if start else 0
+        while self._place and self._count < _CLAIMS:
+            gap = _BETWEEN.match(text, self._place)
+            place = gap.end() if gap else self._place
+            if not text.startswith("{", place):
+                return
+            try:
+                item, self._place = _DECODER.raw_decode(text, place)
+            except (ValueError, RecursionError):
+                return
+            self._count += 1
+            yield item
+
+    def whole(self, value: Any) -> Iterator[Any]:
+        """The rest, from the whole reply; nothing of one that is not what was asked for."""
+        items = value.get("claims") if isinstance(value, dict) else None
+        if isinstance(items, list):
+            yield from items[self._count : _CLAIMS]
 
 
 def _says_all(said: str, claims: Sequence[Claim], composed: Answer) -> bool:
@@ -98,26 +196,6 @@ def _says_all(said: str, claims: Sequence[Claim], composed: Answer) -> bool:
 def _in_order(claims: Sequence[Claim], composed: Sequence[Claim]) -> tuple[Claim, ...]:
     """Code's claims, which hold every answer and number the facts, then the model's wording of them."""
     return (*composed, *(claim for claim in claims if claim not in composed))
-
-
-def _claims(value: Any, facts: Sequence[Triple], labels: Mapping[Node, str], recalled: Recalled) -> list[Claim]:
-    """The claims of a reply, each sentence checked against its facts; empty if the reply is not what was asked for."""
-    claims = []
-    items = value.get("claims") if isinstance(value, dict) else None
-    for item in items[:_CLAIMS] if isinstance(items, list) else []:
-        handles = item.get("facts") if isinstance(item, dict) else None
-        if (
-            not isinstance(handles, list)
-            or not all(_is_handle(handle, len(facts)) for handle in handles)
-            or not handles
-        ):
-            continue
-        evidence = tuple(dict.fromkeys(facts[int(handle[1:])] for handle in handles))
-        text = item.get("text")
-        if not isinstance(text, str) or not is_borne_out(text, evidence, labels):
-            text = " ".join(sentence(triple, labels) for triple in evidence)
-        claims.append(Claim(" ".join(text.split()), verdict_of(evidence, recalled.memory), evidence))
-    return list(dict.fromkeys(claims))
 
 
 def _is_handle(handle: object, count: int) -> bool:

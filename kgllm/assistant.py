@@ -2,48 +2,90 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+import warnings
+from collections import deque
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from kgllm.answer import Answer, abstain, compose
-from kgllm.errors import DeadlineError, IncompleteDataError, QuestionError
+from kgllm import steps
+from kgllm.answer import Answer, Claim, abstain, compose
+from kgllm.background import Threads
+from kgllm.cache import CachedModel, Completions
+from kgllm.conversation import Conversation
+from kgllm.errors import (
+    BackendError,
+    BatchError,
+    DeadlineError,
+    IncompleteDataError,
+    KgllmError,
+    KgllmWarning,
+    QuestionError,
+)
+from kgllm.follow_up import FollowUp, follow_up, in_conversation
 from kgllm.index import Index
 from kgllm.link import Links, link
 from kgllm.plan import Plan, Planning
 from kgllm.plan_embedded import EmbeddedPlanner
-from kgllm.protocols import Hit, LanguageModel, Rows
+from kgllm.protocols import Hit, LanguageModel, Rows, Step
 from kgllm.recall import Recalled, recall
+from kgllm.runs import RunLog, Served
 from kgllm.similarity import Vocabulary
-from kgllm.validate import validate_memory, validate_query
+from kgllm.terms import clean
+from kgllm.validate import Violation, validate_memory, validate_query
 from kgllm.words import is_negated
 from kgllm.workspace import Workspace
 
 if TYPE_CHECKING:
+    from kgllm.briefing import Briefing
+    from kgllm.chat import Chat
     from kgllm.checking import CheckReport
     from kgllm.lookup import NodeView
     from kgllm.overview import Overview
-    from kgllm.plan_model import ModelPlanner
 
 __all__ = ["Assistant"]
 
 LONGEST_QUESTION = 4_000  # characters
+IN_FLIGHT = 64  # questions that a model is asked at a time: what vLLM's batch takes on one GPU
 _NEAREST = 5
-_IN_FLIGHT = 16  # questions that a model is asked at a time
+_OBSERVED = 300  # characters of what was observed, in a step
+_NOTHING_EARLIER = Conversation()
+_Progress: TypeAlias = Iterator[Step | Claim | Answer]
 
 
 class Assistant:
-    """Answers questions over one graph. Made by ``kgllm.open``; ``close`` it, or use it in a ``with`` statement."""
+    """Answers questions over one graph. Made by ``kgllm.open``; ``close`` it, or use it in a ``with`` statement.
 
-    def __init__(self, workspace: Workspace, *, model: LanguageModel | None = None, strict: bool = False) -> None:
+    ``in_flight`` bounds how many questions a model is asked at a time. ``cache`` keeps the model's replies, ``log``
+    every answer; ``served`` says how the model is asked, for both.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        *,
+        model: LanguageModel | None = None,
+        strict: bool = False,
+        in_flight: int = IN_FLIGHT,
+        cache: Completions | None = None,
+        log: RunLog | None = None,
+        served: Served | None = None,
+    ) -> None:
         self.workspace = workspace
         self.model = model
         self.strict = strict
+        self.in_flight = in_flight
+        self.cache = cache
+        self.log = log
+        self.served = served or Served()
+        self._threads = Threads(in_flight)
 
     def __enter__(self) -> Assistant:
         return self
@@ -53,26 +95,108 @@ class Assistant:
 
     def close(self) -> None:
         """End the worker processes and close the files."""
+        self._threads.close()
         self.workspace.close()
+        for kept in (self.cache, self.log):
+            if kept is not None:
+                kept.close()
 
     @property
     def index(self) -> Index:
         """The index; built at the first use if the graph is small."""
         return self.workspace.index
 
-    def ask(self, question: str) -> Answer:
+    def ask(self, question: str, *, conversation: Conversation = _NOTHING_EARLIER) -> Answer:
         """Answer one question. Raises ``QuestionError`` for one that is empty or endless."""
-        return self.ask_many([question])[0]
+        return _last(self.stream(question, conversation=conversation))
+
+    def stream(self, question: str, *, conversation: Conversation = _NOTHING_EARLIER) -> _Progress:
+        """The steps towards the answer as they are done, its claims as they are ready, and last the answer.
+
+        ``conversation`` is what its words may refer to. Raises ``QuestionError`` at once.
+        """
+        _check(question)
+        return self._stream(question, conversation)
+
+    async def aask(self, question: str, *, conversation: Conversation = _NOTHING_EARLIER) -> Answer:
+        """As ``ask``, in a thread of the assistant's own; cancelled, it ends with the step that it is at."""
+        async with aclosing(self.astream(question, conversation=conversation)) as items:
+            async for item in items:
+                if isinstance(item, Answer):
+                    return item
+        raise AssertionError("a stream ends with its answer")
+
+    async def astream(
+        self, question: str, *, conversation: Conversation = _NOTHING_EARLIER
+    ) -> AsyncGenerator[Step | Claim | Answer, None]:
+        """As ``stream``, in threads of the assistant's own, ``in_flight`` of them at most."""
+        items = self.stream(question, conversation=conversation)
+        under_way: Future[Step | Claim | Answer | None] | None = None
+        try:
+            while True:
+                under_way = self._threads.submit(partial(next, items, None))
+                item = await asyncio.wrap_future(under_way)
+                if item is None:
+                    return
+                yield item
+        finally:  # a step that runs cannot be ended from outside: what comes after it is
+            if under_way is not None:
+                under_way.add_done_callback(lambda _: items.close())  # type: ignore[attr-defined]
+
+    def ask_each(self, questions: Iterable[str]) -> Iterator[Answer | KgllmError]:
+        """The answer or the fault of each question, in their order, as they come.
+
+        With a model ``in_flight`` questions are asked side by side, and about as many are read ahead. A fault of one
+        takes nothing from the others; whatever ``questions`` itself raises comes after the answers to those before.
+        """
+        ended = threading.Event()
+        pending: deque[Future[Answer | KgllmError]] = deque()
+        given = iter(questions)
+        fault: BaseException | None = None
+        try:
+            while True:
+                try:
+                    question = next(given)
+                except StopIteration:
+                    break
+                except Exception as error:
+                    fault = error
+                    break
+                if self.model is None:  # the embedded planner keeps a processor busy by itself
+                    yield self._outcome(question, ended)
+                    continue
+                pending.append(self._threads.submit(partial(self._outcome, question, ended)))
+                if len(pending) >= 2 * self.in_flight:  # so that a slow one at the head leaves no place empty
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+            if fault is not None:
+                raise fault
+        finally:
+            ended.set()
+            for future in pending:
+                future.cancel()
 
     def ask_many(self, questions: Sequence[str]) -> list[Answer]:
-        """Answer questions, in their order; with a model, side by side. Raises ``QuestionError`` before the first."""
+        """Answer questions, in their order; with a model, side by side.
+
+        Raises ``QuestionError`` before the first, and ``BatchError``, which holds the answers, when all have ended and
+        one of them in a fault.
+        """
         for question in questions:
             _check(question)
-        _ = self.index  # what it takes to open or build it is no question's time
-        if self.model is None or len(questions) == 1:
-            return [self._ask(question) for question in questions]
-        with ThreadPoolExecutor(_IN_FLIGHT) as pool:  # they wait for the server, whose batch they keep full
-            return list(pool.map(self._ask, questions))
+        outcomes = list(self.ask_each(questions))
+        answers = [outcome if isinstance(outcome, Answer) else None for outcome in outcomes]
+        faults = {number: outcome for number, outcome in enumerate(outcomes) if isinstance(outcome, KgllmError)}
+        if faults:
+            raise BatchError(answers, faults) from faults[min(faults)]
+        return [answer for answer in answers if answer is not None]
+
+    def chat(self, conversation: Conversation = _NOTHING_EARLIER) -> Chat:
+        """A conversation, in which a question may refer to the ones before it."""
+        from kgllm.chat import Chat
+
+        return Chat(self, conversation)
 
     def search(self, text: str, *, k: int = 10) -> list[Hit]:
         """Nodes, classes and properties by meaning and by name, best first."""
@@ -110,49 +234,136 @@ class Assistant:
         return EmbeddedPlanner(Vocabulary(self.index))
 
     @cached_property
-    def _model_planner(self) -> ModelPlanner:
-        from kgllm.plan_model import ModelPlanner
+    def _briefing(self) -> Briefing:
+        """What the model is told of the graph, the same for every question."""
+        from kgllm.briefing import brief
 
-        assert self.model is not None  # noqa: S101 - without a model the embedded planner plans
-        return ModelPlanner(self._embedded, self.model)
+        assert self.model is not None  # noqa: S101 - only a model is briefed
+        return brief(self.index, self.model)
 
-    def _ask(self, question: str) -> Answer:
+    def _outcome(self, question: str, ended: threading.Event) -> Answer | KgllmError:
+        """The answer to a question, or what hindered it; nobody waits for either once ``ended`` is set."""
+        try:
+            for item in self.stream(question):
+                if isinstance(item, Answer):
+                    return item
+                if ended.is_set():
+                    break
+        except KgllmError as error:
+            return error
+        except Exception as error:
+            fault = KgllmError(f"{type(error).__name__}: {error}", why="this is a fault of kgllm")
+            fault.__cause__ = error
+            return fault
+        return KgllmError("the question was given up")
+
+    def _stream(self, question: str, conversation: Conversation) -> _Progress:
+        _ = self.index  # what it takes to open or build it is no question's time
         clock = _Clock()
-        with clock.stage("total"):
-            with clock.stage("link"):
-                links = link(question, vocabulary=self._embedded.vocabulary)
-            planning = self._start(links, clock)
-            answer = self._run(links, planning, clock)
-        return replace(
+        model = self._asked_model()
+        with clock.stage("link"):
+            asked = self._read(question, conversation)
+            links = link(asked.question, vocabulary=self._embedded.vocabulary, earlier=asked.earlier)
+        yield steps.linked(links)
+        planning = self._start(links, model, conversation, clock)
+        answer: Answer | None = None
+        unclear = "" if model is not None else asked.unclear or links.unclear
+        for item in self._run(links, planning, model, asked, unclear, clock):
+            if isinstance(item, Answer):
+                answer = item
+            else:
+                yield item
+        assert answer is not None  # noqa: S101 - a run ends with its answer, or raises
+        answer.memory.question = question
+        answer = replace(
             answer,
-            planner="embedded" if self.model is None else "model",
-            model=self.model.name if self.model else None,
+            question=question,
+            planner="embedded" if model is None else "model",
+            model=model.name if model is not None else None,
             rounds=max(1, planning.rounds),
             usage=answer.usage + planning.usage,
+            exchanges=(*planning.exchanges, *answer.exchanges),
+            cached=isinstance(model, CachedModel) and model.hits > 0 and model.misses == 0,
             timings_ms=clock.milliseconds(),
         )
+        self._record(answer, conversation)
+        yield answer
 
-    def _start(self, links: Links, clock: _Clock) -> Planning:
+    def _read(self, question: str, conversation: Conversation) -> FollowUp:
+        """The question as the embedded planner is to read it; a model reads it as it is."""
+        if self.model is not None:
+            return FollowUp(question, conversation)
+        return follow_up(question, conversation, self._embedded.vocabulary)
+
+    def _asked_model(self) -> LanguageModel | None:
+        """The model for one question, behind the cache if there is one."""
+        if self.model is None or self.cache is None:
+            return self.model
+        settings = self.served.to_json()
+        return CachedModel(self.model, self.cache, fingerprint=self.workspace.fingerprint, settings=settings)
+
+    def _record(self, answer: Answer, conversation: Conversation) -> None:
+        """Log an answer. What hinders that costs a warning, never the answer."""
+        if self.log is None:
+            return
+        try:
+            self.log.add(
+                answer,
+                graph=self.workspace.name,
+                fingerprint=self.workspace.fingerprint,
+                served=self.served if answer.model is not None else None,
+                conversation=conversation.id,
+            )
+        except BackendError as error:
+            warnings.warn(f"the question was not logged: {error}", KgllmWarning, stacklevel=2)
+
+    def _start(self, links: Links, model: LanguageModel | None, conversation: Conversation, clock: _Clock) -> Planning:
         with clock.stage("plan"):
-            if self.model is None:
+            if model is None:
                 return self._embedded.start(links)
-            return self._model_planner.start(links)
+            from kgllm.plan_model import ModelPlanning
 
-    def _run(self, links: Links, planning: Planning, clock: _Clock) -> Answer:
+            return ModelPlanning(links, self._embedded, briefing=self._briefing, model=model, conversation=conversation)
+
+    def _run(
+        self,
+        links: Links,
+        planning: Planning,
+        model: LanguageModel | None,
+        asked: FollowUp,
+        unclear: str,
+        clock: _Clock,
+    ) -> _Progress:
         """Plan, recall, validate, until a plan holds; answer from it, or abstain with what was looked for."""
-        observed: str | None = None
+        observed: str | None = unclear or None
         tried: Plan | None = None
         late: DeadlineError | None = None
-        while True:
-            with clock.stage("plan"):
-                plan = next((found for found in planning.propose(observed) if isinstance(found, Plan)), None)
+        while not unclear:
+            plan: Plan | None = None
+            proposed = planning.propose(observed)
+            while plan is None:
+                with clock.stage("plan"):
+                    item = next(proposed, None)
+                if item is None:
+                    break
+                if isinstance(item, Plan):
+                    plan = item
+                else:
+                    yield item
             if plan is None:
                 break
+            if model is None:
+                meant = in_conversation(plan, links, asked.among)
+                if meant is None:
+                    continue
+                plan = meant
             tried = tried or plan
+            yield steps.planned(plan, self.index)
             with clock.stage("validate"):
                 faults = validate_query(plan.query, self.index.ontology)
             if faults:
                 observed = "; ".join(fault.message for fault in faults)
+                yield Step("validate", clean(observed, cap=_OBSERVED))
                 continue
             try:
                 with clock.stage("recall"):
@@ -165,6 +376,7 @@ class Assistant:
                     )
             except DeadlineError as error:
                 late, observed = late or error, error.what
+                yield Step("recall", clean(observed, cap=_OBSERVED))
                 continue
             if recalled.is_empty and not recalled.rows.complete:
                 raise IncompleteDataError(
@@ -174,15 +386,18 @@ class Assistant:
                 )
             if recalled.is_empty:
                 observed = self._why_nothing(plan)
+                yield Step("recall", f"the graph does not say: {observed}")
                 continue
-            return self._answer(plan, recalled, clock)
+            yield steps.recalled(recalled)
+            yield from self._answer(plan, recalled, model, clock)
+            return
         if late is not None:  # what was not looked for to the end is not absent
             raise late
         with clock.stage("answer"):
             nearest = self.index.search(links.question, k=_NEAREST)
-            if tried is None and self.model is None and is_negated(links.question):
+            if tried is None and model is None and not unclear and is_negated(links.question):
                 observed = "what is not in it is not known to be false, and the embedded planner does not read a denial"
-            return abstain(links, tried, nearest, self.index, observed)
+            yield abstain(links, tried, nearest, self.index, observed)
 
     def _why_nothing(self, plan: Plan) -> str:
         """What is told to whoever has to plan again; only a model listens."""
@@ -192,7 +407,7 @@ class Assistant:
 
         return why_nothing(plan.query, self.index)
 
-    def _answer(self, plan: Plan, recalled: Recalled, clock: _Clock) -> Answer:
+    def _answer(self, plan: Plan, recalled: Recalled, model: LanguageModel | None, clock: _Clock) -> _Progress:
         with clock.stage("validate"):
             violations = validate_memory(
                 recalled.memory,
@@ -201,12 +416,35 @@ class Assistant:
                 shapes=self.workspace.shapes,
                 timeout_s=self.workspace.timeout_s,
             )
-        with clock.stage("answer"):
-            if self.model is not None and not self.strict:
-                from kgllm.answer_model import word
+        yield steps.validated(violations, len(recalled.memory))
+        if model is None or self.strict:
+            with clock.stage("answer"):
+                answer = compose(plan, recalled, violations, self.index)
+            yield answer
+            return
+        worded = _worded(plan, recalled, violations, self.index, model)
+        while True:
+            with clock.stage("answer"):
+                item = next(worded, None)
+            if item is None:
+                return
+            yield item
 
-                return word(plan, recalled, violations, self.index, self.model)
-            return compose(plan, recalled, violations, self.index)
+
+def _worded(
+    plan: Plan, recalled: Recalled, violations: Sequence[Violation], index: Index, model: LanguageModel
+) -> Iterator[Claim | Answer]:
+    from kgllm.answer_model import word
+
+    yield from word(plan, recalled, violations, index, model)
+
+
+def _last(items: _Progress) -> Answer:
+    answer = None
+    for answer in items:  # noqa: B007
+        pass
+    assert isinstance(answer, Answer)  # noqa: S101 - a stream ends with its answer, or raises
+    return answer
 
 
 def _check(question: str) -> None:
@@ -235,5 +473,7 @@ class _Clock:
             self.spent_s[name] = self.spent_s.get(name, 0.0) + time.perf_counter() - started
 
     def milliseconds(self) -> Mapping[str, float]:
-        stages = ("link", "plan", "recall", "validate", "answer", "total")
-        return {stage: self.spent_s.get(stage, 0.0) * 1000 for stage in stages}
+        """Of each stage and in all; what whoever follows the steps does between them is nobody's time."""
+        stages = ("link", "plan", "recall", "validate", "answer")
+        spent_ms = {stage: self.spent_s.get(stage, 0.0) * 1000 for stage in stages}
+        return {**spent_ms, "total": sum(spent_ms.values())}

@@ -15,7 +15,7 @@ from kgllm.ontology import RDF_TYPE
 from kgllm.terms import Literal, Node, Triple, clean
 from kgllm.words import stem
 
-__all__ = ["LONGEST", "is_borne_out"]
+__all__ = ["LONGEST", "is_borne_out", "what_is_not"]
 
 LONGEST = 240  # characters of a sentence
 
@@ -55,21 +55,29 @@ def is_borne_out(text: str, evidence: Sequence[Triple], labels: Mapping[Node, st
     >>> is_borne_out("It was launched on 16 July 1969.", [fact], {}), is_borne_out("Launched in 1970.", [fact], {})
     (True, False)
     """
+    return what_is_not(text, evidence, labels) is None
+
+
+def what_is_not(text: str, evidence: Sequence[Triple], labels: Mapping[Node, str]) -> str | None:
+    """What of a sentence its evidence does not bear out, for whoever is to word it again; ``None`` if nothing."""
     if not evidence or len(text) > LONGEST or clean(text, cap=None) != text or _LINK_OR_MARKUP.search(text):
-        return False
+        return "a link, markup, or more than one short sentence"
     names: dict[Node, str] = {term: name_of(term, labels).casefold() for triple in evidence for term in triple}
     said = text.casefold()
     without_names = _without_names(said, list(names.values()))
     rest = _without_dates_and_numbers(without_names, evidence)
     words = _WORD.findall(rest)
     known = _stems(names.values())
-    if not all(word in _GRAMMAR or _is_known(word, known) for word in words):
-        return False
+    if unknown := [word for word in words if word not in _GRAMMAR and not _is_known(word, known)]:
+        return ", ".join(dict.fromkeys(unknown))
     if not set(rest) - set("".join(words)) <= _PUNCTUATION:
-        return False
+        return "signs that are no punctuation"
     ends = _stems(names[end] for s, _, o in evidence for end in (s, o))
-    is_about_them = rest != without_names or not ends.isdisjoint(_stems([said]))
-    return is_about_them and not _could_be_swapped(evidence) and not _is_turned_round(said, evidence, names)
+    if rest == without_names and ends.isdisjoint(_stems([said])):
+        return "that it is about these facts"
+    if _could_be_swapped(evidence):
+        return "which of the facts belong together; say each in a sentence of its own"
+    return "who did it to whom" if _is_turned_round(said, evidence, names) else None
 
 
 def _stems(texts: Iterable[str]) -> set[str]:

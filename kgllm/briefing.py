@@ -5,6 +5,7 @@ It is the beginning of every prompt, byte for byte, so that a server's prefix ca
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from kgllm.candidates import MOST, graph_terms, pools_for
@@ -34,7 +35,10 @@ class Briefing:
     handles: Handles
     pools: Pools
     budget: int
-    characters_per_token: float
+
+    def fits(self, message: Message, model: LanguageModel) -> bool:
+        """Whether the briefing and a message are within the budget, as the model counts."""
+        return _tokens([self.message, message], model) <= self.budget
 
 
 def brief(index: Index, model: LanguageModel) -> Briefing:
@@ -44,10 +48,15 @@ def brief(index: Index, model: LanguageModel) -> Briefing:
         pools = pools_for(index, most=replace(MOST, properties=properties, classes=classes))
         handles = graph_terms(index.ontology, pools=pools)
         message = Message("system", f"{prompt('plan')}\nThe graph:\n{_digest(index.ontology, handles)}\n")
-        tokens = model.tokens([message]) or len(message.content) // 3
-        if tokens <= budget * _SHARE:
+        if _tokens([message], model) <= budget * _SHARE:
             break
-    return Briefing(message, handles, pools, budget, len(message.content) / tokens)
+    return Briefing(message, handles, pools, budget)
+
+
+def _tokens(conversation: Sequence[Message], model: LanguageModel) -> int:
+    """How many tokens there are; taken for a third of the characters where nobody counts them."""
+    counted = model.tokens(conversation)
+    return sum(len(message.content) for message in conversation) // 3 if counted is None else counted
 
 
 def _digest(ontology: Ontology, handles: Handles) -> str:

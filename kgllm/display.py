@@ -116,6 +116,8 @@ def remarks(answer: Answer) -> str:
             parts.append("ontology ✓")
     if answer.rounds > 1:
         parts.append(f"{answer.rounds} rounds")
+    if answer.dropped:
+        parts.append(f"{_counted(answer.dropped, 'sentence')} of the model dropped, which its facts do not bear out")
     if answer.usage.prompt_tokens:
         parts.append(_counted(answer.usage.prompt_tokens + answer.usage.completion_tokens, "token"))
     parts.append(f"{answer.timings_ms.get('total', 0) / 1000:.1f} s")

@@ -15,19 +15,26 @@
     │   ├── DeadlineError                    work that was ended at its deadline
     │   ├── WorkerError                      the worker process ended
     │   ├── ModelServerError                 a language model's server
-    │   └── EmbedderError                    an embedding model that cannot be loaded
+    │   ├── EmbedderError                    an embedding model that cannot be loaded
+    │   └── BatchError                       questions among many that ended in a fault
     └── IncompleteDataError         exit 6   a partial result where a whole one is needed
 
-Every error says what happened, why, and what to try next; the three stand in it as data.
+Every error says what happened, why, and what to try next; the three stand in it as data. What hinders kgllm from
+keeping a record of its work, and takes nothing from an answer, is a ``KgllmWarning``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from kgllm.answer import Answer
 
 __all__ = [
     "BackendError",
+    "BatchError",
     "DamagedIndexError",
     "DeadlineError",
     "EmbedderError",
@@ -37,6 +44,7 @@ __all__ = [
     "IndexMismatchError",
     "InputError",
     "KgllmError",
+    "KgllmWarning",
     "ModelServerError",
     "QueryRefusedError",
     "QuestionError",
@@ -65,6 +73,10 @@ class KgllmError(Exception):
         if self.try_next:
             lines.append(f"try: {self.try_next}")
         return "\n".join(lines)
+
+
+class KgllmWarning(UserWarning):
+    """Something that kgllm keeps beside the answers, a log or a cache, could not be read or written."""
 
 
 class InputError(KgllmError):
@@ -141,6 +153,26 @@ class ModelServerError(BackendError):
 
 class EmbedderError(BackendError):
     """An embedding model that cannot be loaded, or whose weights are not the ones expected."""
+
+
+class BatchError(BackendError):
+    """Questions among many that ended in a fault, when all have ended.
+
+    ``answers`` are those of all questions in their order, ``None`` in the place of a fault; ``faults`` are by the
+    number of their question, from 0.
+    """
+
+    def __init__(self, answers: Sequence[Answer | None], faults: Mapping[int, KgllmError]) -> None:
+        self.answers = list(answers)
+        self.faults = dict(faults)
+        first = min(self.faults)
+        fault = self.faults[first]
+        super().__init__(
+            f"{len(self.faults):,} of {len(self.answers):,} questions ended in a fault; that of question {first + 1}: "
+            f"{fault.what}",
+            why=fault.why,
+            try_next=fault.try_next or "the other answers are in the error's answers",
+        )
 
 
 class IncompleteDataError(KgllmError):

@@ -124,17 +124,16 @@ class Index:
 
     def phrase_vectors(self, phrases: Sequence[str]) -> Vectors:
         """Unit vectors of short phrases, shape (len(phrases), dimension); those seen before cost nothing."""
-        missing = [p for p in dict.fromkeys(phrases) if p not in self._phrases and p not in self._new_phrases]
+        known = self._new_phrases  # other threads may put another one in its place, so this one is read to the end
+        missing = [p for p in dict.fromkeys(phrases) if p not in self._phrases and p not in known]
         if missing:
             for phrase, vector in zip(missing, self.embedder.embed(missing), strict=True):
-                self._new_phrases[phrase] = vector
-            if len(self._new_phrases) > 20_000:
-                self._new_phrases = {p: self._new_phrases[p] for p in phrases if p in self._new_phrases}
+                known[phrase] = vector
+            if len(known) > 20_000:
+                self._new_phrases = {p: known[p] for p in phrases if p in known}
         if not phrases:
             return np.zeros((0, self.embedder.dimension), dtype=np.float32)
-        return np.stack(
-            [self._phrase_vectors[self._phrases[p]] if p in self._phrases else self._new_phrases[p] for p in phrases]
-        )
+        return np.stack([self._phrase_vectors[self._phrases[p]] if p in self._phrases else known[p] for p in phrases])
 
     def nearest(self, text: str, *, k: int, among: Sequence[int] | None = None) -> list[Hit]:
         """The ``k`` descriptions nearest in meaning to a text, best first; ``among`` restricts them to some rows."""

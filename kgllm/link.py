@@ -8,14 +8,17 @@ weighted interval scheduling (Kleinberg and Tardos, Algorithm Design, 6.1).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import log
 
+from kgllm.conversation import Conversation
 from kgllm.descriptions import Description, Value, is_name_like
 from kgllm.index import Index
 from kgllm.names import NameMatch, normalise
 from kgllm.protocols import Hit
+from kgllm.references import Reference, references
 from kgllm.similarity import Vocabulary
+from kgllm.terms import URIRef
 from kgllm.words import Token, is_function_word, tokenize, word_pairs
 
 __all__ = ["Candidate", "Links", "Mention", "link"]
@@ -23,6 +26,8 @@ __all__ = ["Candidate", "Links", "Mention", "link"]
 _LONGEST_NAME = 14  # tokens
 _FUZZY_CUT = 0.86  # similarity below which a name with typos is taken for another name
 _CANDIDATES = 6
+_NAME = 0.6  # score from which a mention names something
+_REFERRED = 0.85  # score of the likeliest node that a word refers back to
 _SCHEMA_LIKE = 0.5  # similarity to a class or property from which a word alone is taken to mean that, and no node
 _EDGES = frozenset(".,;:?!'\"()[]{}«»“”„‘’…–—-") | {"'s", "’s"}
 """Marks at which no name of several tokens begins or ends."""
@@ -44,12 +49,17 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """A stretch of the question, by tokens (``first`` to before ``last``), and its candidates, best first."""
+    """A stretch of the question, by tokens (``first`` to before ``last``), and its candidates, best first.
+
+    A word that refers back to several nodes at once ("they") has the first of them as its candidate; ``several`` has
+    all of them, by the first.
+    """
 
     text: str
     first: int
     last: int
     candidates: tuple[Candidate, ...]
+    several: Mapping[URIRef, tuple[URIRef, ...]] = field(default_factory=dict, hash=False)
 
     @property
     def score(self) -> float:
@@ -63,12 +73,16 @@ class Mention:
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """The question in tokens, and its mentions in order of place. ``spare`` are mentions that lost to others."""
+    """The question in tokens, and its mentions in order of place. ``spare`` are mentions that lost to others.
+
+    ``unclear`` says which word refers back to nothing, or to one of several; it is empty where none does.
+    """
 
     question: str
     tokens: tuple[Token, ...]
     mentions: tuple[Mention, ...]
     spare: tuple[Mention, ...] = ()
+    unclear: str = ""
 
     def hits(self) -> list[Hit]:
         """Every link of a mention to a node, class or property, as a hit."""
@@ -86,8 +100,11 @@ class Links:
         ]
 
 
-def link(question: str, *, vocabulary: Vocabulary) -> Links:
-    """The mentions of a question.
+_NOTHING_EARLIER = Conversation()
+
+
+def link(question: str, *, vocabulary: Vocabulary, earlier: Conversation = _NOTHING_EARLIER) -> Links:
+    """The mentions of a question; words such as "he" and "there" mention nodes of the conversation before it.
 
     >>> link("Who commanded Apollo 11?", vocabulary=vocabulary).mentions[0].text  # doctest: +SKIP
     'Apollo 11'
@@ -102,8 +119,37 @@ def link(question: str, *, vocabulary: Vocabulary) -> Links:
     chosen = _best_cover(found)
     if fuzzy := _fuzzy_mentions(question, tokens, chosen, index):
         chosen = _best_cover([*chosen, *fuzzy])
+    referring = _references(tokens, chosen, earlier, index)
+    if clear := [_mention(question, tokens, reference) for reference in referring if reference.candidates]:
+        chosen = sorted([*(m for m in chosen if not any(m.overlaps(c) for c in clear)), *clear], key=lambda m: m.first)
     spare = tuple(m for m in sorted(found, key=lambda m: -m.score) if m not in chosen)[:8]
-    return Links(question, tuple(tokens), tuple(chosen), spare)
+    unclear = next((reference.unclear for reference in referring if reference.unclear), "")
+    return Links(question, tuple(tokens), tuple(chosen), spare, unclear)
+
+
+def _references(
+    tokens: Sequence[Token], chosen: Sequence[Mention], earlier: Conversation, index: Index
+) -> list[Reference]:
+    """The words that refer back, those left out that are a name, as the film "It" is when it is written so."""
+    nodes = [m for m in chosen if m.candidates[0].kind == "node"]
+    named = [
+        (m.first, m.last, description)
+        for m in nodes
+        if m.score >= _NAME and (description := m.candidates[0].description) is not None
+    ]
+    is_name = {
+        place for m in nodes if m.first and tokens[m.first].text[0].isupper() for place in range(m.first, m.last)
+    }
+    return [r for r in references(tokens, named, earlier, index) if r.first not in is_name]
+
+
+def _mention(question: str, tokens: Sequence[Token], reference: Reference) -> Mention:
+    text = question[tokens[reference.first].start : tokens[reference.last - 1].end]
+    candidates = tuple(
+        Candidate(_REFERRED - 0.05 * place, nodes[0]) for place, nodes in enumerate(reference.candidates)
+    )
+    several = {nodes[0].iri: tuple(node.iri for node in nodes) for nodes in reference.candidates if len(nodes) > 1}
+    return Mention(text, reference.first, reference.last, candidates, several)
 
 
 def _exact_mentions(

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from kgllm.briefing import PLAN_TOKENS, Briefing, brief, class_entry, property_entry
+from kgllm.briefing import PLAN_TOKENS, Briefing, class_entry, property_entry
 from kgllm.candidates import candidates
+from kgllm.conversation import Conversation
 from kgllm.errors import DeadlineError
 from kgllm.explore import explore, is_wish, node_entry, value_entry
 from kgllm.index import Index
@@ -23,47 +24,46 @@ from kgllm.query_json import parse_query
 from kgllm.query_schema import ABSTAIN, Handles, PlanError, plan_schema
 from kgllm.terms import URIRef, n3
 
-__all__ = ["ModelPlanner", "ModelPlanning"]
+__all__ = ["ModelPlanning"]
 
 _PLANS = 3  # the first plan and two repairs
 _WISHES = 6  # steps of exploring, at most
 _TOLD = 8  # nodes of which the properties are told
 _MOST_TOLD = 16
-
-
-class ModelPlanner:
-    """Plans with one model over one index; what it tells of the graph is made once."""
-
-    def __init__(self, planner: EmbeddedPlanner, model: LanguageModel, *, reranker: Reranker | None = None) -> None:
-        self.embedded = planner
-        self.model = model
-        self.reranker = reranker
-        self.briefing: Briefing = brief(planner.vocabulary.index, model)
-
-    def start(
-        self, links: Links, *, earlier: Sequence[tuple[str, str]] = (), nodes: Sequence[URIRef] = ()
-    ) -> ModelPlanning:
-        """The planning of one question, after ``earlier`` questions with their answers, which spoke of ``nodes``."""
-        handles = candidates(links, self.embedded, pools=self.briefing.pools, earlier=nodes, reranker=self.reranker)
-        return ModelPlanning(self, links, handles, earlier)
+_NOTHING_EARLIER = Conversation()
 
 
 class ModelPlanning:
-    """The planning of one question by a model: wishes to see more, a plan, then repairs in the light of what came."""
+    """The planning of one question by a model: wishes to see more, a plan, then repairs in the light of what came.
+
+    ``briefing`` is what the model is told of the graph, made once for all questions.
+    """
 
     def __init__(
-        self, planner: ModelPlanner, links: Links, handles: Handles, earlier: Sequence[tuple[str, str]] = ()
+        self,
+        links: Links,
+        planner: EmbeddedPlanner,
+        *,
+        briefing: Briefing,
+        model: LanguageModel,
+        conversation: Conversation = _NOTHING_EARLIER,
+        reranker: Reranker | None = None,
     ) -> None:
         self.usage = Usage()
         self.rounds = 0
         self.exchanges: tuple[Exchange, ...] = ()
-        self.handles = handles
-        self._planner = planner
+        self.handles = candidates(links, planner, pools=briefing.pools, earlier=conversation.nodes, reranker=reranker)
         self._links = links
-        self._index: Index = planner.embedded.vocabulary.index
+        self._planner = planner
+        self._briefing = briefing
+        self._model = model
+        self._index: Index = planner.vocabulary.index
         self._wishes = 0
         self._plans = 0
-        self._turns = [planner.briefing.message, question_message(links.question, handles, planner, earlier)]
+        asked = question_message(
+            links.question, self.handles, briefing=briefing, model=model, index=self._index, conversation=conversation
+        )
+        self._turns = [briefing.message, asked]
 
     def propose(self, observed: str | None) -> Iterator[Step | Plan]:
         """The model's next plan that is a query; what is none is sent back with the reason."""
@@ -88,15 +88,15 @@ class ModelPlanning:
                 self._send_back({"wrong": str(error)}, "Give another plan.")
                 continue
             used = query.iris()
-            concepts = self._planner.embedded.similarities(self._links)
+            concepts = self._planner.similarities(self._links)
             yield Plan(query, 1.0 / self._plans, tuple(hit for hit in concepts.values() if hit.iri in used))
             return
 
     def _ask(self) -> Any:
         """What the model says next under the schema; ``None`` for what is not that."""
         self.rounds += 1
-        (completion,) = self._planner.model.complete(
-            [self._turns], schema=plan_schema(self._planner.briefing.pools), max_tokens=PLAN_TOKENS
+        (completion,) = self._model.complete(
+            [self._turns], schema=plan_schema(self._briefing.pools), max_tokens=PLAN_TOKENS
         )
         self.usage = self.usage + completion.usage
         self.exchanges += (Exchange("plan", tuple(self._turns), completion.value, completion.usage),)
@@ -109,7 +109,7 @@ class ModelPlanning:
     def _fulfil(self, wish: Any) -> Step:
         """Show the model what it asked to see."""
         try:
-            seen = explore(wish, self.handles, pools=self._planner.briefing.pools, index=self._index)
+            seen = explore(wish, self.handles, pools=self._briefing.pools, index=self._index)
         except (PlanError, DeadlineError) as error:
             self._send_back({"wrong": str(error)}, "Ask for something else, or give a plan.")
             return Step("look", f"could not see more: {error}")
@@ -123,28 +123,31 @@ class ModelPlanning:
 
 
 def question_message(
-    question: str, handles: Handles, planner: ModelPlanner, earlier: Sequence[tuple[str, str]] = ()
+    question: str,
+    handles: Handles,
+    *,
+    briefing: Briefing,
+    model: LanguageModel,
+    index: Index,
+    conversation: Conversation = _NOTHING_EARLIER,
 ) -> Message:
     """The candidates that the briefing has not, the conversation, and the question last, within the budget.
 
     What does not fit is left out: first the oldest turns of the conversation, then the least likely nodes.
     """
-    briefing = planner.briefing
-    index = planner.embedded.vocabulary.index
-    room = briefing.budget * briefing.characters_per_token - len(briefing.message.content)
-    asked = f"Question:\n{as_data({'question': question}, cap=None)}"
-    turns = list(earlier)
-    while turns and len(told := _told(turns)) > room / 3:
-        turns.pop(0)
-    conversation = f"Earlier:\n{told}\n\n" if turns else ""
-    entries = _entries(handles, briefing, index)
-    while len(text := f"Candidates:\n{as_data(entries)}\n\n{conversation}{asked}") > room and entries:
-        del entries[next(reversed(entries))]
-    return Message("user", text)
-
-
-def _told(turns: Sequence[tuple[str, str]]) -> str:
-    return as_data({f"{number}": f"{question} — {answer}" for number, (question, answer) in enumerate(turns, start=1)})
+    entries = list(_entries(handles, briefing, index).items())
+    turns = [f"{turn.question} — {turn.answer_text}" for turn in conversation.turns]
+    while True:
+        told = as_data({str(number): turn for number, turn in enumerate(turns, start=1)})
+        earlier = f"Earlier:\n{told}\n\n" if turns else ""
+        asked = as_data({"question": question}, cap=None)
+        message = Message("user", f"Candidates:\n{as_data(dict(entries))}\n\n{earlier}Question:\n{asked}")
+        if not (turns or entries) or briefing.fits(message, model):
+            return message
+        if turns:
+            del turns[: max(1, len(turns) // 4)]
+        else:
+            del entries[-max(1, len(entries) // 8) :]
 
 
 def _entries(handles: Handles, briefing: Briefing, index: Index) -> dict[str, str]:

@@ -98,7 +98,9 @@ def _evidence(
         found = _solutions(query, (), index, timeout_s)
         counted = [solution.get(first.variable.name) for solution in found] if first is not None else []
         triples = _take_in(query, found, memory, None, index, timeout_s).get(None, ())
+        triples = tuple(dict.fromkeys([*triples, *_nested(query, memory, index, timeout_s)]))
         return dict.fromkeys(whole, triples), tuple(dict.fromkeys(term for term in counted if term is not None))
+    _nested(query, memory, index, timeout_s)
     missing = list(dict.fromkeys(row[0] for row in rows.rows if row[0] is not None))[:_TRACED]
     evidence: dict[Term, tuple[Triple, ...]] = {}
     while missing:
@@ -111,6 +113,16 @@ def _evidence(
             break
         missing = [term for term in missing if term not in evidence]
     return evidence, ()
+
+
+def _nested(query: Query, memory: WorkingMemoryGraph, index: Index, timeout_s: float) -> list[Triple]:
+    """Take in what nested queries rest on: the members of an average that rows are compared with, the first of them."""
+    triples: dict[Triple, None] = {}
+    for group in query.where.groups():
+        for inner in group.nested:
+            found = _solutions(inner, (), index, timeout_s)[:_TRACED]
+            triples |= dict.fromkeys(_take_in(inner, found, memory, None, index, timeout_s).get(None, ()))
+    return list(triples)
 
 
 def _solutions(query: Query, answers: Sequence[Term], index: Index, timeout_s: float) -> list[dict[str, Term | None]]:

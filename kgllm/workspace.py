@@ -58,6 +58,7 @@ class _Opened:
 
     store: GraphStore | None = None
     index: Index | None = None
+    manifest: Mapping[str, Any] = field(default_factory=dict)
     others: list[Closeable] = field(default_factory=list)
 
 
@@ -173,6 +174,18 @@ class Workspace:
                 try_next="kgllm index with the same options, once",
             )
         return self._open(self.build())
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits that change when the graph, its ontology, or how they are read does.
+
+        Of an endpoint only the number of triples is known.
+        """
+        self.index  # noqa: B018 - opened here, if it is not yet
+        manifest = self._opened.manifest
+        source = manifest["source"]
+        known = [source.get("url", ""), source["fingerprint"], source["ontology"], manifest["settings"]]
+        return hashlib.sha256(json.dumps([*known, manifest["model"]], sort_keys=True).encode()).hexdigest()[:16]
 
     def query(self, sparql: str, *, limit: int | None = None) -> Rows:
         """The rows of a foreign SELECT. Raises ``QueryRefusedError`` for one that would do more than read the graph."""
@@ -291,7 +304,7 @@ class Workspace:
             ontology=Ontology.from_json((folder / "ontology.json").read_text(encoding="utf-8")),
             namespaces=Namespaces(manifest["source"].get("prefixes", {})),
         )
-        self._opened.index = index
+        self._opened.index, self._opened.manifest = index, manifest
         return index
 
     def _open_store(self, generation: Generation) -> GraphStore:

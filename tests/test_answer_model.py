@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
@@ -11,10 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kgllm import Assistant
-from kgllm.answer import Answer, compose, sentence
-from kgllm.answer_model import answer_schema, is_borne_out, word
+from kgllm.answer import Answer, Claim, compose, sentence
+from kgllm.answer_model import answer_schema, word
+from kgllm.borne_out import is_borne_out, what_is_not
+from kgllm.display import remarks
 from kgllm.ontology import RDF_TYPE
 from kgllm.plan import Plan
+from kgllm.protocols import Completion
 from kgllm.query import Group, Query, TriplePattern, Variable
 from kgllm.recall import recall
 from kgllm.terms import Literal, Node, Triple, URIRef
@@ -196,7 +199,10 @@ def asked(demo: Assistant) -> Any:
         recalled = recall(query, question=f"{prop} of {node}?", links=[], index=index)
         model = ScriptedModel(replies)
         plan = Plan(query, 1.0)
-        return word(plan, recalled, [], index, model), compose(plan, recalled, [], index), model
+        *claims, answer = word(plan, recalled, [], index, model)
+        assert isinstance(answer, Answer)
+        assert set(claims) <= set(answer.claims)
+        return answer, compose(plan, recalled, [], index), model
 
     return ask
 
@@ -215,10 +221,59 @@ def test_a_good_sentence_is_shown_with_the_number_of_its_fact(asked: Any) -> Non
     assert '"question": "commander of Apollo 11?"' in model.conversations[0][-1].content
 
 
-@pytest.mark.parametrize("text", ["Buzz Aldrin commanded Apollo 11.", "", "See https://evil.example", "\x1b[31m", None])
-def test_a_sentence_that_is_not_borne_out_is_replaced_by_the_rendered_one(asked: Any, text: Any) -> None:
-    answer, _, _ = asked("Apollo 11", "commander", reply(text))
-    assert answer.text == "The commander of Apollo 11 is Neil Armstrong. [1]"
+WRONG = ["Buzz Aldrin commanded Apollo 11.", "", "See https://evil.example", "\x1b[31m", "Neil Armstrong in 1969."]
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_a_sentence_that_is_not_borne_out_is_sent_back_once(asked: Any, text: str) -> None:
+    answer, _, model = asked("Apollo 11", "commander", reply(text), reply("Neil Armstrong commanded Apollo 11."))
+    assert answer.text == "Neil Armstrong commanded Apollo 11. [1]"
+    assert (answer.dropped, len(model.conversations), len(answer.exchanges)) == (0, 2, 2)
+    assert "do not hold what stands behind the dash" in model.conversations[1][-1].content
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_a_sentence_that_is_not_borne_out_twice_is_dropped_and_that_is_said(asked: Any, text: str) -> None:
+    answer, composed, _ = asked("Apollo 11", "commander", reply(text), reply(text))
+    assert (answer.text, answer.claims, answer.dropped) == (composed.text, composed.claims, 1)
+    assert "1 sentence of the model dropped" in remarks(answer)
+    assert answer.to_json()["dropped"] == 1
+
+
+def test_what_is_sent_back_names_the_words_that_no_fact_has() -> None:
+    assert what_is_not("Buzz Aldrin commanded Apollo 11 in 1969.", [COMMANDER], LABELS) == "buzz, aldrin, 1969"
+    assert what_is_not("Neil Armstrong commanded Apollo 11.", [COMMANDER], LABELS) is None
+
+
+def test_the_other_sentences_of_a_reply_stand_though_one_is_dropped(asked: Any) -> None:
+    two = {"claims": reply("Neil Armstrong commanded Apollo 11.")["claims"] + reply("He was brave.")["claims"]}
+    answer, _, _ = asked("Apollo 11", "commander", two, reply("He was very brave."))
+    assert answer.text == "Neil Armstrong commanded Apollo 11. [1]"
+    assert answer.dropped == 1
+
+
+def test_claims_come_while_the_model_is_still_writing(demo: Assistant) -> None:
+    written: list[str] = []
+
+    class Slow(ScriptedModel):
+        def stream(self, *args: Any, **options: Any) -> Iterator[str | Completion]:
+            for piece in super().stream(*args, **options):
+                written.append("" if isinstance(piece, Completion) else piece)
+                yield piece
+
+    first, second = "Neil Armstrong commanded Apollo 11.", "The commander of Apollo 11 is Neil Armstrong."
+    replies = [{"claims": reply(first)["claims"] + reply(second)["claims"]}]
+    index = demo.index
+    apollo, commander = (
+        next(h.iri for h in index.search(n, k=20) if index.label(h.iri) == n) for n in ("Apollo 11", "commander")
+    )
+    query = Query("select", Group((TriplePattern(apollo, commander, Variable("x")),)), (Variable("x"),))
+    recalled = recall(query, question="?", links=[], index=index)
+    coming = word(Plan(query, 1.0), recalled, [], index, Slow(replies))
+    claim = next(coming)
+    assert isinstance(claim, Claim)
+    assert (claim.text, "".join(written).count("facts")) == (first, 1)
+    assert isinstance(list(coming)[-1], Answer)
 
 
 @pytest.mark.parametrize(

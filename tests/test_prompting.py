@@ -11,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kgllm import Assistant
+from kgllm.briefing import brief
 from kgllm.link import link
 from kgllm.plan_embedded import EmbeddedPlanner
-from kgllm.plan_model import candidates, messages
+from kgllm.plan_model import ModelPlanning
 from kgllm.prompting import as_data, as_reply, prompt
 from kgllm.similarity import Vocabulary
 from kgllm.terms import clean
+from kgllm.testing import ScriptedModel
 
 SNAPSHOT = Path(__file__).parent / "snapshots" / "plan_prompt.txt"
 QUESTION = "Who commanded Apollo 11 after 1968?"
@@ -71,7 +73,10 @@ def test_the_prompts_stand_beside_the_code() -> None:
 def test_the_whole_prompt_is_the_one_that_was_agreed(demo: Assistant) -> None:
     """Delete tests/snapshots/plan_prompt.txt and run twice to agree on another."""
     planner = EmbeddedPlanner(Vocabulary(demo.index))
-    turns = messages(QUESTION, candidates(link(QUESTION, vocabulary=planner.vocabulary), planner)[0], planner)
+    model, links = ScriptedModel([None] * 3), link(QUESTION, vocabulary=planner.vocabulary)
+    planning = ModelPlanning(links, planner, briefing=brief(demo.index, model), model=model)
+    list(planning.propose(None))
+    turns = planning.exchanges[0].prompt
     written = "\n".join(f"--- {turn.role}\n{turn.content}" for turn in turns)
     if not SNAPSHOT.exists():
         SNAPSHOT.write_text(written, encoding="utf-8")

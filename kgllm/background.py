@@ -1,0 +1,68 @@
+"""Threads that wait for servers: as many at once as allowed, begun when needed, and never waited for at the exit."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Future
+from queue import Empty, SimpleQueue
+from typing import Any, TypeAlias, TypeVar
+
+__all__ = ["Threads"]
+
+T = TypeVar("T")
+_Waiting: TypeAlias = "SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]"
+
+
+class Threads:
+    """At most ``most`` daemon threads.
+
+    A ``ThreadPoolExecutor`` joins its threads when the interpreter ends, so that Ctrl-C would wait until the last
+    server has answered.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._begun = 0
+        self._lock = threading.Lock()
+        self._idle = threading.Semaphore(0)
+        self._waiting: _Waiting = SimpleQueue()
+        self._end = weakref.finalize(self, _end, self._waiting, most)
+        self._end.atexit = False
+
+    def submit(self, work: Callable[[], T]) -> Future[T]:
+        """Have the work done in one of the threads; the future can be cancelled until it begins."""
+        future: Future[T] = Future()
+        with self._lock:
+            self._waiting.put((future, work))
+            if not self._idle.acquire(blocking=False) and self._begun < self._most:
+                self._begun += 1
+                threading.Thread(target=_work, args=(self._waiting, self._idle), daemon=True).start()
+        return future
+
+    def close(self) -> None:
+        """Cancel what has not begun, and let each thread end with what it is at."""
+        with self._lock:
+            try:
+                while (item := self._waiting.get_nowait()) is not None:
+                    item[0].cancel()
+            except Empty:
+                self._end()
+
+
+def _work(waiting: _Waiting, idle: threading.Semaphore) -> None:
+    while (item := waiting.get()) is not None:
+        future, work = item
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(work())
+            except BaseException as error:
+                future.set_exception(error)
+        del item, future, work  # what it held is not to live until the next one comes
+        idle.release()
+
+
+def _end(waiting: _Waiting, most: int) -> None:
+    for _ in range(most):
+        waiting.put(None)
