@@ -27,7 +27,7 @@ import rdflib
 from sparql_to_query import NotExpressibleError, column_names, compiled
 
 from kgllm.engines.oxigraph import OxigraphStore
-from kgllm.evaluate import _key
+from kgllm.evaluate import comparable
 from kgllm.ontology import RDF_TYPE, Ontology, read_ontology
 from kgllm.query import Computed, Query, Variable, column_name
 from kgllm.query import Path as Repeated
@@ -84,7 +84,7 @@ def handles_of(query: Query) -> Handles:
 
 def value(term: Term | None) -> Any:
     """A term by its value, so that numbers of two types and of two lengths are equal."""
-    return None if term is None else _key(term)
+    return None if term is None else comparable(term)
 
 
 def rows_of(query: Query, store: OxigraphStore) -> list[Row]:

@@ -14,10 +14,8 @@ from typing import Any
 
 import rdflib
 from rdflib.paths import AlternativePath, InvPath, MulPath, SequencePath
-from rdflib.plugins.sparql.algebra import translateQuery
-from rdflib.plugins.sparql.parser import parseQuery
 
-from kgllm.ceiling import unescaped
+from kgllm.ceiling import algebra
 from kgllm.ontology import RDF_TYPE, RDFS_SUBCLASS
 from kgllm.pattern import XSD
 from kgllm.query import (
@@ -40,7 +38,7 @@ __all__ = ["NotExpressibleError", "column_names", "compiled"]
 
 CASTS = {XSD + name for name in ("integer", "int", "decimal", "double", "float")}
 FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "!=": "!="}
-NEGATED = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "=": "!=", "!=": "="}
+NEGATED: dict[str, Any] = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "=": "!=", "!=": "="}
 
 
 class NotExpressibleError(ValueError):
@@ -49,7 +47,7 @@ class NotExpressibleError(ValueError):
 
 def compiled(sparql: str) -> Query:
     """The query that a SPARQL text writes. Raises ``NotExpressibleError`` for what a query cannot say."""
-    parsed = translateQuery(parseQuery(unescaped(sparql))).algebra
+    parsed = algebra(sparql)
     reader = _Reader(set(re.findall(r"[?$](\w+)", sparql)))
     if parsed.name == "AskQuery":
         made = Query("ask", reader.group(parsed.p.p))
@@ -59,14 +57,16 @@ def compiled(sparql: str) -> Query:
         raise NotExpressibleError(parsed.name)
     same = {variable: reader.root(variable) for variable in reader.same}
     try:
-        return _renamed(made, same)
+        query: Query = _renamed(made, same)
+        return query
     except ValueError as error:
         raise NotExpressibleError(str(error)) from None
 
 
 def column_names(sparql: str) -> list[str]:
     """What a SELECT calls its columns, which are those of the compiled query in the same order."""
-    return [str(name) for name in translateQuery(parseQuery(unescaped(sparql))).algebra.get("PV") or ()]
+    parsed = algebra(sparql)
+    return [str(name) for name in parsed.PV] if parsed.name == "SelectQuery" else []
 
 
 def _renamed(value: Any, names: Mapping[Variable, Variable]) -> Any:
@@ -231,7 +231,8 @@ class _Reader:
         query = _renamed(query, {v: self.fresh() for v in hidden if v not in self.same})
         is_plain = not query.made and not query.group_by and query.limit is None
         if is_plain and not is_distinct:
-            return query.where
+            where: Group = query.where
+            return where
         return Group(nested=(replace(query, form="select"),))
 
     # --- conditions
@@ -415,7 +416,7 @@ class _Grouped:
 
     def column(self, expr: Any, name: Variable) -> Variable:
         """The name of a column."""
-        found = self.value(expr, name)
+        found: Variable | Literal = self.value(expr, name)
         if isinstance(found, Literal):
             raise NotExpressibleError("constant column")
         if found != name and found not in self.made:
@@ -424,7 +425,7 @@ class _Grouped:
 
     def key(self, expr: Any) -> Variable:
         """What is ordered by or held."""
-        found = self.value(expr, None)
+        found: Variable | Literal = self.value(expr, None)
         if isinstance(found, Literal):
             raise NotExpressibleError("order by a constant")
         return found
