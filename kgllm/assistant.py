@@ -384,6 +384,9 @@ class Assistant:
                     why="that is no proof that there is nothing",
                     try_next="raise the endpoint's limits on rows and time",
                 )
+            if recalled.is_groundless:
+                observed = "what was found rests on no triple of the graph"
+                continue
             if recalled.is_empty:
                 observed = self._why_nothing(plan)
                 yield Step("recall", f"the graph does not say: {observed}")

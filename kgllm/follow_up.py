@@ -13,7 +13,7 @@ from kgllm.conversation import Conversation, Turn
 from kgllm.link import Links, link
 from kgllm.ontology import RDF_TYPE
 from kgllm.plan import Plan
-from kgllm.query import Aggregate, Comparison, Group, PatternTerm, TriplePattern, Values, Variable
+from kgllm.query import Comparison, Group, PatternTerm, TriplePattern, Values, Variable
 from kgllm.references import Referents
 from kgllm.similarity import Vocabulary
 from kgllm.sketch import ANSWER
@@ -88,9 +88,9 @@ def in_conversation(plan: Plan, links: Links, among: Sequence[URIRef]) -> Plan |
         if any(c.numeric and str(c.right) in years for c in query.where.comparisons):
             return None  # a year that is compared with a height
         column = query.select[0] if query.select else None
-        first = column.variable if isinstance(column, Aggregate) else column
+        first = column if isinstance(column, Variable) else column.variable if column is not None else None
         bound = query.where.variables()
-        asked = [p for p in query.where.triple_patterns(negated=True) if p.predicate != RDF_TYPE]
+        asked = [p for group in query.where.groups() for p in group.patterns if p.predicate != RDF_TYPE]
         if first is None or not (asked or query.where.comparisons):
             return None
         restricted = Values(ANSWER if ANSWER in bound else first, tuple(among))

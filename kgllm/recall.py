@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from math import inf
 
@@ -16,7 +16,7 @@ from kgllm.index import Index
 from kgllm.memory import Role, WorkingMemoryGraph
 from kgllm.ontology import DESCRIPTION_PROPERTIES, NAME_PROPERTIES, RDF_TYPE
 from kgllm.protocols import Hit, Rows
-from kgllm.query import Query, Variable
+from kgllm.query import Path, PatternTerm, Query, Variable
 from kgllm.terms import BNode, Literal, Node, Term, Triple, URIRef, n3
 
 __all__ = ["Recalled", "recall"]
@@ -25,6 +25,7 @@ ROW_LIMIT = 10_000
 _SOLUTION_LIMIT = 2_000
 _TRACED = 200  # rows of which the evidence is kept; the text names the first twenty
 _FACTS_OF_A_NODE = 40
+_LONGEST_CHAIN = 30  # steps of a repeated property that are followed for its evidence
 _TRUE = Literal("true", datatype=URIRef("http://www.w3.org/2001/XMLSchema#boolean"))
 _FALSE = Literal("false", datatype=URIRef("http://www.w3.org/2001/XMLSchema#boolean"))
 
@@ -46,6 +47,12 @@ class Recalled:
     def is_empty(self) -> bool:
         """Whether nothing was found; a count of none is nothing, a yes/no question always finds something."""
         return not self.rows.rows or (self.query.form == "count" and str(self.rows.rows[0][0]) == "0")
+
+    @property
+    def is_groundless(self) -> bool:
+        """Whether something was found that rests on no triple, as what is reached by no step at all."""
+        is_no = self.query.form == "ask" and self.rows.rows[:1] == [(_FALSE,)]
+        return not (self.is_empty or is_no or any(self.evidence.values()))
 
 
 def recall(
@@ -145,9 +152,10 @@ def _take_in(
     """Assert the triples of solutions, and return them by the term of a variable; under None without one.
 
     A solution proves the triples of the pattern's plain part. Those of optional and alternative parts may have been
-    matched by nothing, so the graph is asked for them.
+    matched by nothing, so the graph is asked for them. Where a property is repeated, a shortest chain is found.
     """
     plain = set(query.where.patterns)
+    chains = _chains(query, solutions, index, timeout_s)
     made = [
         (solution.get(by.name) if by is not None else None, triple, pattern in plain)
         for solution in solutions
@@ -160,7 +168,58 @@ def _take_in(
         if is_proved or triple in stated:
             memory.assert_triple(triple)
             collected[owner][triple] = None
+    for solution, chain in zip(solutions, chains, strict=True):
+        for triple in chain:
+            memory.assert_triple(triple)
+            collected[solution.get(by.name) if by is not None else None][triple] = None
     return {owner: tuple(triples) for owner, triples in collected.items()}
+
+
+def _chains(
+    query: Query, solutions: Sequence[dict[str, Term | None]], index: Index, timeout_s: float
+) -> list[list[Triple]]:
+    """For each solution the triples by which its repeated properties lead from their subjects to their objects."""
+    patterns = [(pattern, pattern.predicate) for pattern in query.where.triple_patterns()]
+    found: list[list[Triple]] = [[] for _ in solutions]
+    for pattern, path in patterns:
+        if not isinstance(path, Path):
+            continue
+        ends = [tuple(_at(end, solution) for end in (pattern.subject, pattern.object)) for solution in solutions]
+        targets: dict[URIRef, set[Term]] = defaultdict(set)
+        for start, end in ends:
+            if isinstance(start, URIRef) and end is not None and len(targets) < _TRACED:
+                targets[start].add(end)
+        reached = {start: _walk(start, wanted, path.iri, index, timeout_s) for start, wanted in targets.items()}
+        for number, (start, end) in enumerate(ends):
+            if isinstance(start, URIRef) and end is not None:
+                found[number] += reached.get(start, {}).get(end, [])
+    return found
+
+
+def _at(end: PatternTerm, solution: Mapping[str, Term | None]) -> Term | None:
+    return solution.get(end.name) if isinstance(end, Variable) else end
+
+
+def _walk(start: URIRef, wanted: Set[Term], prop: URIRef, index: Index, timeout_s: float) -> dict[Term, list[Triple]]:
+    """A shortest chain of triples of one property to each of the wanted ends, found breadth first."""
+    into: dict[Term, Triple] = {}
+    level: list[URIRef] = [start]
+    for _ in range(_LONGEST_CHAIN):
+        values = " ".join(n3(node) for node in level[:_SOLUTION_LIMIT])
+        sparql = f"SELECT ?s ?o WHERE {{ VALUES ?s {{ {values} }} ?s {n3(prop)} ?o }}"
+        rows = index.store.select(sparql, timeout_s=timeout_s, limit=_SOLUTION_LIMIT).rows
+        new = [(s, o) for s, o in rows if isinstance(s, URIRef) and o is not None and o not in into]
+        into |= {o: (s, prop, o) for s, o in reversed(new)}
+        level = [o for o in dict.fromkeys(o for _, o in new) if isinstance(o, URIRef) and o != start]
+        if not level or wanted <= into.keys():
+            break
+    chains = {}
+    for end in wanted & into.keys():
+        chain = [into[end]]
+        while chain[0][0] != start:
+            chain.insert(0, into[chain[0][0]])
+        chains[end] = chain
+    return chains
 
 
 def _stated(triples: set[Triple], index: Index, timeout_s: float) -> set[Triple]:

@@ -8,7 +8,7 @@ import pytest
 
 from kgllm import Assistant
 from kgllm.answer import Claim, render_claims, render_text
-from kgllm.query import Aggregate, Comparison, Group, Order, Query, TriplePattern, Variable
+from kgllm.query import Aggregate, Comparison, Group, Order, Path, Query, TriplePattern, Variable
 from kgllm.recall import Recalled, recall
 from kgllm.terms import Literal, URIRef
 
@@ -129,3 +129,52 @@ def test_a_count_names_what_it_counts_and_not_what_lies_between(recalled: Recall
     where = Group((TriplePattern(X, ex("director"), people), TriplePattern(X, ex("year"), YEAR)))
     found = recalled(Query("count", where, (Aggregate("count", people),)))
     assert set(found.members) == {ex("scott"), ex("mann")}
+
+
+PARTS = f"""@prefix ex: <{EX}> .
+ex:bolt a ex:Part ; ex:partOf ex:wheel . ex:wheel a ex:Part ; ex:partOf ex:axle . ex:axle a ex:Part ; ex:partOf ex:cart .
+ex:wheel ex:partOf ex:bolt . ex:cart a ex:Cart ; ex:weight 90 . ex:wheel ex:weight 9 . ex:axle ex:weight 30 .
+"""
+PART_OF = Path(ex("partOf"), "+")
+
+
+@pytest.fixture(scope="module")
+def of_parts(open_cached: Callable[..., Assistant]) -> Recall:
+    index = open_cached(PARTS).index
+    return lambda query: recall(query, question="?", links=[], index=index)
+
+
+def part_of(one: str, other: str) -> tuple[URIRef, URIRef, URIRef]:
+    return ex(one), ex("partOf"), ex(other)
+
+
+def test_what_a_repeated_property_reaches_rests_on_the_chain_of_triples(of_parts: Recall) -> None:
+    found = of_parts(Query("select", Group((TriplePattern(ex("bolt"), PART_OF, X),)), (X,)))
+    assert found.evidence[ex("cart")] == (part_of("bolt", "wheel"), part_of("wheel", "axle"), part_of("axle", "cart"))
+    assert found.evidence[ex("bolt")] == (part_of("bolt", "wheel"), part_of("wheel", "bolt"))
+
+
+def test_a_yes_by_a_chain_names_it_and_a_no_names_nothing(of_parts: Recall) -> None:
+    def asked(one: str, other: str) -> Recalled:
+        return of_parts(Query("ask", Group((TriplePattern(ex(one), PART_OF, ex(other)),))))
+
+    yes, no = asked("axle", "cart"), asked("cart", "axle")
+    assert (str(yes.rows.rows[0][0]), yes.memory.triples()) == ("true", [part_of("axle", "cart")])
+    assert (str(no.rows.rows[0][0]), no.memory.triples(), no.is_groundless) == ("false", [], False)
+
+
+def test_what_is_reached_by_no_step_rests_on_nothing(of_parts: Recall) -> None:
+    itself = TriplePattern(ex("cart"), Path(ex("partOf"), "*"), ex("cart"))
+    assert of_parts(Query("ask", Group((itself,)))).is_groundless
+
+
+def test_rows_compared_with_an_average_keep_in_memory_what_it_is_the_average_of(of_parts: Recall) -> None:
+    weight, mean, other = ex("weight"), Variable("mean"), Variable("other")
+    average = Query(
+        "select", Group((TriplePattern(Variable("any"), weight, other),)), (Aggregate("avg", other, "mean"),)
+    )
+    heavier = Group((TriplePattern(X, weight, YEAR),), comparisons=(Comparison(YEAR, ">", mean),), nested=(average,))
+    found = of_parts(Query("select", heavier, (X,)))
+    assert [row[0] for row in found.rows.rows] == [ex("cart")]
+    assert found.evidence[ex("cart")] == ((ex("cart"), weight, integer(90)),)
+    assert {s for s, _, _ in found.memory.triples()} == {ex("cart"), ex("wheel"), ex("axle")}
