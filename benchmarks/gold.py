@@ -97,7 +97,7 @@ def rows_of(query: Query, store: OxigraphStore) -> list[Row]:
 
 def shown(query: Query, names: Sequence[str], wanted: Sequence[str]) -> Query:
     """The query with those of its columns alone that the gold rows have."""
-    if query.form == "ask" or not set(wanted) < set(names):
+    if query.form == "ask" or not wanted or not set(wanted) < set(names):
         return query
     columns = dict(zip(names, query.select, strict=True))
     rest = tuple(c for name, c in columns.items() if name not in wanted and not isinstance(c, Variable))
