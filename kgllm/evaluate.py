@@ -23,7 +23,17 @@ from kgllm.protocols import GraphStore, Progress
 from kgllm.terms import Literal, Term, URIRef, clean, n3, parse_term
 from kgllm.workspace import Workspace
 
-__all__ = ["Answering", "Gold", "Question", "Scores", "evaluate", "read_questions", "score"]
+__all__ = [
+    "Answering",
+    "Gold",
+    "Question",
+    "Scores",
+    "chosen",
+    "comparable",
+    "evaluate",
+    "read_questions",
+    "score",
+]
 
 _XSD = "http://www.w3.org/2001/XMLSchema#"
 _INEXACT = {_XSD + "double", _XSD + "float", _XSD + "decimal"}
@@ -78,6 +88,7 @@ class Question:
     text: str
     gold: Gold
     kind: str | None = None
+    sparql: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +119,7 @@ def evaluate(
     is in ``out`` before the next question is asked. A question that ends in an error counts as wrong; its prediction
     has an ``error``, and the summary counts them in ``errors``. Raises ``InputError`` for a broken line.
     """
-    asked = _chosen(read_questions(questions), questions, limit, kind)
+    asked = chosen(read_questions(questions), questions, limit, kind)
     assistant.index  # noqa: B018  # a fault here is one of the run; and no question pays for the opening
     scores: list[Scores] = []
     latencies_ms: list[float] = []
@@ -203,16 +214,17 @@ class _Terms:
     def __init__(self, terms: Iterable[Term]) -> None:
         self.terms: dict[_Value, Term] = {}
         for term in terms:
-            self.terms.setdefault(_key(term), term)
+            self.terms.setdefault(comparable(term), term)
         self._written = {value for term in self.terms.values() if (value := _number_in_text(term))}
 
     def have(self, term: Term) -> bool:
         """Whether a term, or one that is the same, is among them."""
-        key = _key(term)
+        key = comparable(term)
         return key in self.terms or key in self._written or _number_in_text(term) in self.terms
 
 
-def _key(term: Term) -> _Value:
+def comparable(term: Term) -> _Value:
+    """What is equal for terms of one value: numbers of two types, text of two languages."""
     if not isinstance(term, Literal):
         return ("iri" if isinstance(term, URIRef) else "blank node", str(term))
     datatype = str(term.datatype)
@@ -253,7 +265,8 @@ def read_questions(file: Path) -> list[Question]:
     """The questions of a JSON Lines file, which may be compressed with gzip.
 
     A line has a ``question``, perhaps ``id``, ``kind`` and ``"match": "any"``, and gold: N-Triples terms in
-    ``answer_nt``, else ``rows`` of these or of plain text, else ``answers``, IRIs or plain text.
+    ``answer_nt``, else ``rows`` of these or of plain text, else ``answers``, IRIs or plain text. ``sparql`` may be the
+    query that gives it.
 
     Raises ``InputError`` with the number of the first line that is none of this, ``SourceNotFoundError`` without file.
     """
@@ -274,8 +287,14 @@ def _question(line: str, file: Path, number: int) -> Question:
             raise ValueError("the line is not a JSON object")
         if not isinstance(text := item.get("question"), str):
             raise ValueError("there is no question")
-        kind = item.get("kind")
-        return Question(item.get("id", number), text, _gold(item), None if kind is None else str(kind))
+        kind, sparql = item.get("kind"), item.get("sparql")
+        return Question(
+            item.get("id", number),
+            text,
+            _gold(item),
+            None if kind is None else str(kind),
+            sparql if isinstance(sparql, str) else None,
+        )
     except (ValueError, RecursionError) as error:
         raise InputError(
             f"{file}:{number}: {clean(str(error))}",
@@ -314,7 +333,8 @@ def _term(cell: Any) -> Term:
         return URIRef(cell) if re.fullmatch(r"(https?://|urn:)\S+", cell) else Literal(cell)
 
 
-def _chosen(questions: list[Question], file: Path, limit: int | None, kind: str | None) -> list[Question]:
+def chosen(questions: list[Question], file: Path, limit: int | None, kind: str | None) -> list[Question]:
+    """The first questions of a kind. Raises ``InputError`` if there is none."""
     chosen = [question for question in questions if kind is None or question.kind == kind][:limit]
     if not chosen:
         kinds = ", ".join(sorted({question.kind for question in questions if question.kind}))

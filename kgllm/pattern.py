@@ -159,16 +159,26 @@ class Computed:
 
     variable: Variable
     operator: Arithmetic
-    operands: tuple[Variable, ...]
+    operands: tuple[Variable | Literal, ...]
 
     def __post_init__(self) -> None:
         check_one_of(self.operator, Arithmetic)
         if len(self.operands) < 2:
             raise ValueError("arithmetic needs two operands")
+        if not any(self.variables()):
+            raise ValueError("arithmetic needs a variable")
 
-    def expression(self, written_as: Mapping[Variable, str]) -> str:
-        """The arithmetic, each operand as the mapping writes it, by its name where that says nothing."""
-        return f" {self.operator} ".join(written_as.get(operand, str(operand)) for operand in self.operands)
+    def variables(self) -> Iterator[Variable]:
+        """The variables that it is made of."""
+        return (operand for operand in self.operands if isinstance(operand, Variable))
+
+    def expression(self, namespaces: Namespaces, made: Mapping[Variable, str]) -> str:
+        """The arithmetic; ``made`` are variables that have no name yet, and what stands for each."""
+        parts = (
+            made.get(operand, str(operand)) if isinstance(operand, Variable) else written(operand, namespaces)
+            for operand in self.operands
+        )
+        return f" {self.operator} ".join(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +200,18 @@ class Group:
     computed: tuple[Computed, ...] = ()
     nested: tuple[Query, ...] = ()
     required: tuple[Group, ...] = ()
+
+    def __post_init__(self) -> None:
+        """SPARQL 1.1, section 18.2.1: what ``BIND`` makes must not have been in use before it."""
+        if not self.computed:
+            return
+        taken = {variable for pattern in self.patterns for variable in pattern.variables()}
+        taken.update(variable for query in self.nested for variable in query.columns())
+        taken.update(v for groups in self.alternatives for group in groups for v in group.variables())
+        for computed in self.computed:
+            if computed.variable in {*taken, *computed.variables()}:
+                raise ValueError(f"{computed.variable} is computed, and stands for something else already")
+            taken |= {computed.variable, *computed.variables()}
 
     def triple_patterns(self) -> Iterator[TriplePattern]:
         """The triple patterns whose variables a solution can bind, at any depth."""
@@ -243,15 +265,18 @@ class Group:
         for query in self.nested:
             body = query.body(namespaces).replace("\n", f"\n{deeper}")
             lines.append(f"{indent}{{\n{deeper}{body}\n{indent}}}")
-        lines += [
-            f"{indent}VALUES {values.variable} {{ {' '.join(written(term, namespaces) for term in values.terms)} }}"
-            for values in self.values
-        ]
+        made = {computed.variable for computed in self.computed}
+        tables: dict[bool, list[str]] = {True: [], False: []}
+        for values in self.values:
+            table = " ".join(written(term, namespaces) for term in values.terms)
+            tables[values.variable in made].append(f"{indent}VALUES {values.variable} {{ {table} }}")
+        lines += tables[False]
         lines += [indent + pattern.to_sparql(namespaces) for pattern in self.patterns]
         for groups in self.alternatives:
             bodies = [f"{{\n{group.to_sparql(namespaces, indent=deeper)}\n{indent}}}" for group in groups]
             lines.append(indent + " UNION ".join(bodies))
-        lines += [f"{indent}BIND(({c.expression({})}) AS {c.variable})" for c in self.computed]
+        lines += [f"{indent}BIND(({c.expression(namespaces, {})}) AS {c.variable})" for c in self.computed]
+        lines += tables[True]
         parts = (("OPTIONAL", self.optional), ("FILTER NOT EXISTS", self.negated), ("FILTER EXISTS", self.required))
         for keyword, inner in parts:
             lines += [

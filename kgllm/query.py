@@ -139,7 +139,14 @@ class Query:
     def made(self) -> tuple[Aggregate | Computed, ...]:
         """The aggregates and computed numbers, shown or not, each after those it is made of."""
         parts = [part for part in (*self.unshown, *self.select) if not isinstance(part, Variable)]
-        return tuple(sorted(parts, key=lambda part: isinstance(part, Computed)))
+        ordered: list[Aggregate | Computed] = [part for part in parts if isinstance(part, Aggregate)]
+        computed = [part for part in parts if isinstance(part, Computed)]
+        while computed:
+            waiting = {part.variable for part in computed}
+            ready = [part for part in computed if waiting.isdisjoint(part.variables())] or computed
+            ordered += ready
+            computed = [part for part in computed if part not in ready]
+        return tuple(ordered)
 
     def columns(self) -> list[Variable]:
         """The names of the columns."""
@@ -164,7 +171,7 @@ class Query:
         known = grouped | {Variable(part.name) for part in aggregates}
         for part in self.made:
             if isinstance(part, Computed):
-                _check_bound(part.operands, known)
+                _check_bound(part.variables(), known)
                 known = known | {part.variable}
         keys = [having.key for having in self.having] + [order.key for order in self.order_by]
         _check_bound(keys, known if grouped is not bound else known | bound)
@@ -218,7 +225,7 @@ class Query:
             if isinstance(part, Aggregate):
                 made[Variable(part.name)] = part.expression(namespaces)
             else:
-                made[part.variable] = f"({part.expression(made)})"
+                made[part.variable] = f"({part.expression(namespaces, made)})"
         return made
 
     @staticmethod

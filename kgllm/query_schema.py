@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from kgllm.ontology import RDF_TYPE
 from kgllm.query import Variable
 from kgllm.terms import Literal, URIRef
 
@@ -69,8 +68,6 @@ class Handles:
 
     def term(self, handle: Any) -> Variable | URIRef | Literal:
         """The term of a handle. Raises ``PlanError`` for one that stands for nothing."""
-        if handle == "type":
-            return RDF_TYPE
         if not isinstance(handle, str) or not re.fullmatch(r"[xnpcv][0-9]{1,3}", handle):
             said = handle[:40] if isinstance(handle, str) else f"what is of type {type(handle).__name__}"
             raise PlanError(f"{said} is no handle")
@@ -119,7 +116,7 @@ def plan_schema(pools: Pools) -> Mapping[str, Any]:
     properties, classes = _names("p", pools.properties), _names("c", pools.classes)
     values = _names("v", pools.values)
     variable, compared = _ref("variable"), _ref("compared")
-    computed = _object(let=variable, **{"is": {"enum": ["+", "-", "*", "/"]}}, of=_list(variable, 2, 6))
+    computed = _object(let=variable, **{"is": {"enum": ["+", "-", "*", "/"]}}, of=_list(compared, 2, 6))
     then = {
         "anyOf": [
             _object(fn={"enum": FUNCTIONS}, of=variable, **{"as": variable}),
@@ -133,7 +130,7 @@ def plan_schema(pools: Pools) -> Mapping[str, Any]:
     simple = [
         _object(s=_ref("subject"), p=_ref("predicate"), o=_ref("object")),
         _object(s=_ref("subject"), path=_ref("property"), times={"enum": ["+", "*"]}, o=_ref("object")),
-        _object(x=variable, op={"enum": OPERATORS}, to=compared),
+        _object(x=variable, op={"enum": OPERATORS}, to=_ref("object")),
         computed,
     ]
     nested = _object(where=_list(_ref("simple"), 1, 12), then=_list(_ref("then"), 0, 5), select=_list(variable, 1, 4))

@@ -331,6 +331,16 @@ def test_eval_prints_scores(tmp_path: Path) -> None:
     assert "overall" in demo("eval", questions).stdout
 
 
+def test_eval_tells_what_is_among_the_candidates(tmp_path: Path) -> None:
+    gold = {"id": 1, "question": QUESTION, "answers": [], "sparql": f"SELECT ?x {{ <{ARMSTRONG}> <urn:no:such> ?x }}"}
+    questions = file(tmp_path / "gold.jsonl", json.dumps(gold) + "\n")
+    report = json.loads(demo("eval", questions, "--candidates", "--misses", "1", "--json").stdout)
+    assert [handles["overall"]["all"] for handles in report["handles"].values()] == [0] * 4
+    shown = demo("eval", questions, "--candidates", "--misses", "1").stdout
+    assert "properties" in shown
+    assert "<urn:no:such>" in shown
+
+
 def test_doctor_names_the_origin_of_a_setting_and_finds_the_machine_well(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KGLLM_TIMEOUT", "12")
     demo("search", "Moon")

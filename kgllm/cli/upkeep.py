@@ -75,15 +75,49 @@ def evaluate(
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write each answer, with its id.")] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="The first questions alone.")] = None,
     kind: Annotated[str | None, typer.Option("--kind", help="The questions of one kind alone.")] = None,
+    candidates: Annotated[
+        bool, typer.Option("--candidates", help="Ask nothing: is what the gold names among the candidates?")
+    ] = False,
+    misses: Annotated[int, typer.Option("--misses", min=0, help="With --candidates: so many misses.")] = 0,
 ) -> int:
     """Measure answers against gold. Formats: text, json."""
     from kgllm.evaluate import evaluate as measure
 
     form = common.chosen_format("text", "json")
+    if candidates:
+        return _candidates(common, questions, misses, limit, kind, form)
     with common.assistant() as assistant:
         report = measure(assistant, questions, out=out, limit=limit, kind=kind, progress=common.terminal.progress)
     common.terminal.out(as_json(report) if form == "json" else _measured(report))
     return 0
+
+
+def _candidates(common: Common, questions: Path, misses: int, limit: int | None, kind: str | None, form: str) -> int:
+    from kgllm.ceiling import ceiling
+
+    with common.assistant() as assistant:
+        report = ceiling(
+            assistant.index, questions, misses=misses, limit=limit, kind=kind, progress=common.terminal.progress
+        )
+    common.terminal.out(as_json(report) if form == "json" else _offered(report))
+    return 0
+
+
+def _offered(report: dict[str, Any]) -> str:
+    """The shares as a table, a row a number of handles and kind of question; then the misses."""
+    from kgllm.terms import clean
+
+    measures = ("n", "all", "nodes", "properties", "classes", "values")
+    rows = [("handles", "", *measures)]
+    for handles, shares in report["handles"].items():
+        for name, share in [("overall", shares["overall"]), *shares["by_kind"].items()]:
+            rows.append((handles, name, *(str(share[m]) if m == "n" else f"{share[m]:.3f}" for m in measures)))
+    width = max(len(row[1]) for row in rows)
+    lines = [f"{row[0]:<9}{row[1]:<{width}}" + "".join(f"{cell:>11}" for cell in row[2:]) for row in rows]
+    for miss in report["misses"]:
+        missing = " ".join(term for terms in miss["missing"].values() for term in terms)
+        lines.append(clean(f"{miss['id']} ({', '.join(miss['handles'])}): {miss['question']} — {missing}"))
+    return "\n".join(lines)
 
 
 def _measured(report: dict[str, Any]) -> str:
