@@ -29,6 +29,7 @@ class FaultServer:
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.connections = 0
+        self.listings = 0
         self.port = 0
         self.start()
         self.base_url = f"http://127.0.0.1:{self.port}/v1"
@@ -77,6 +78,7 @@ class _Answers(Handler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:  # noqa: N802 - http.server's name
+        self.server.faults.listings += 1
         models = self.server.faults.models
         reply(self, models, status=200 if models["data"] else 404)
 

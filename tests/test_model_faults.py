@@ -357,8 +357,9 @@ def test_a_piece_is_there_before_the_next_is_sent() -> None:
         streams_well(f"```json\n{GOOD}\n```"),
         streams_well(""),
         streams_well(model="another"),
+        streams(chunk('{"node": '), chunk('"n1"}', model="another"), chunk(finish_reason="stop"), LAST, DONE),
     ],
-    ids=["cut", "prose", "fenced", "empty", "other-model"],
+    ids=["cut", "prose", "fenced", "empty", "other-model", "two-models"],
 )
 def test_a_stream_of_what_is_no_answer_is_none_at_its_end(script: Script) -> None:
     with serving(script) as server:
@@ -401,7 +402,11 @@ def test_a_stream_that_broke_before_its_first_text_is_asked_for_again() -> None:
 
 @pytest.mark.parametrize(
     "script",
-    [says(completion()), says("<html>", media_type="text/html"), raw("Content-Encoding: gzip\r\n", b"\x1f\x8b")],
+    [
+        says(completion()),
+        says("<html>", media_type="text/html"),
+        raw("Content-Encoding: gzip\r\n", b"\x1f\x8b", media_type="text/event-stream"),
+    ],
     ids=["not-streamed", "html", "zipped"],
 )
 def test_what_is_no_stream_is_an_error(script: Script) -> None:
@@ -459,7 +464,18 @@ def test_a_server_that_refuses_schemas_is_asked_for_json_and_told_the_schema_in_
         assert first["content"].startswith("Use the handles.\n\nAnswer with one JSON object")
         assert first["content"].endswith(json.dumps(SCHEMA))
         assert question == {"role": "user", "content": "Who?"}
-        assert not model.probe().enforced
+
+
+def test_a_model_that_obeys_a_schema_told_in_words_is_not_seen_to_be_held_to_it() -> None:
+    def obeys(handler: Handler, request: dict[str, Any]) -> None:
+        if request["response_format"]["type"] == "json_schema":
+            return reply(handler, "{}", status=422)
+        return reply(handler, completion('{"word": "zq7"}'))
+
+    with serving(obeys, owner="somebody") as server:
+        found = model_of(server).probe()
+        assert not found.enforced
+        assert "refuses a schema" in found.detail
 
 
 def test_a_schema_that_vllm_refuses_is_not_dropped() -> None:
@@ -540,6 +556,12 @@ def test_questions_of_all_threads_together_are_bounded() -> None:
         model = model_of(server, max_in_flight=4)
         assert list(threads.map(completes, [model] * 24)) == [RIGHT] * 24
     assert most == 4
+
+
+def test_what_a_server_serves_is_asked_once_for_all_who_ask_at_once() -> None:
+    with serving(says(completion())) as server, ThreadPoolExecutor(16) as threads:
+        assert list(threads.map(completes, [model_of(server)] * 16)) == [RIGHT] * 16
+        assert server.listings == 1
 
 
 def threads_of_models() -> list[threading.Thread]:
