@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from kgllm.briefing import class_entry, property_entry
+from kgllm.descriptions import Description
 from kgllm.index import Index
-from kgllm.ontology import is_vocabulary
+from kgllm.ontology import Ontology, is_vocabulary
 from kgllm.query_schema import LONGEST_SEARCH, Handles, PlanError, Pools
 from kgllm.terms import Literal, Term, URIRef, local_name, n3
 
@@ -129,14 +130,18 @@ def _entry(term: URIRef | Literal, letter: str, index: Index) -> str:
         return value_entry(term)
     if letter == "p":
         return property_entry(term, index.ontology)
-    return class_entry(term, index.ontology) if letter == "c" else node_entry(term, index)
+    return (
+        class_entry(term, index.ontology)
+        if letter == "c"
+        else node_entry(term, index.described([term]).get(term), index.ontology)
+    )
 
 
-def node_entry(iri: URIRef, index: Index, *, has: str = "") -> str:
+def node_entry(iri: URIRef, described: Description | None, ontology: Ontology, *, has: str = "") -> str:
     """A node as ``label (class, class)``, and the handles of the properties that it has, where they are given."""
-    described = index.described([iri])
-    kinds = ", ".join(index.ontology.label(c) for c in described[iri].types[:2]) if iri in described else ""
-    return index.label(iri) + (f" ({kinds})" if kinds else "") + (f" has {has}" if has else "")
+    kinds = ", ".join(ontology.label(c) for c in described.types[:2]) if described is not None else ""
+    label = described.label if described is not None else ontology.label(iri)
+    return label + (f" ({kinds})" if kinds else "") + (f" has {has}" if has else "")
 
 
 def value_entry(literal: Literal) -> str:

@@ -162,7 +162,9 @@ def _entries(handles: Handles, briefing: Briefing, index: Index) -> dict[str, st
         entries[f"c{number}"] = class_entry(iri, ontology)
     entries |= {f"v{number}": value_entry(literal) for number, literal in enumerate(handles.values)}
     has = _properties_of(handles.nodes[:_TOLD], handles.properties, index)
-    entries |= {f"n{number}": node_entry(iri, index, has=has.get(iri, "")) for number, iri in enumerate(handles.nodes)}
+    described = index.described(handles.nodes)
+    for number, iri in enumerate(handles.nodes):
+        entries[f"n{number}"] = node_entry(iri, described.get(iri), index.ontology, has=has.get(iri, ""))
     return entries
 
 
