@@ -17,20 +17,8 @@ from rdflib.paths import AlternativePath, InvPath, MulPath, SequencePath
 
 from kgllm.ceiling import algebra
 from kgllm.ontology import RDF_TYPE, RDFS_SUBCLASS
-from kgllm.pattern import XSD
-from kgllm.query import (
-    Aggregate,
-    Column,
-    Comparison,
-    Computed,
-    Group,
-    Having,
-    Order,
-    Path,
-    Query,
-    TriplePattern,
-    Variable,
-)
+from kgllm.pattern import XSD, Comparison, Computed, Group, Path, TriplePattern, Variable
+from kgllm.query import Aggregate, Column, Having, Order, Query
 from kgllm.scoring import is_number
 from kgllm.terms import BNode, Literal, URIRef
 
@@ -146,8 +134,7 @@ class _Reader:
             case "Join":
                 return _joined(self.group(node.p1), self.group(node.p2))
             case "Filter":
-                group = self.group(node.p)
-                return _joined(group, self.conditions(node.expr))
+                return _joined(self.group(node.p), self.conditions(node.expr))
             case "LeftJoin":
                 optional = self.group(node.p2)
                 if getattr(node.expr, "name", "") != "TrueFilter":
@@ -168,11 +155,8 @@ class _Reader:
 
     def branches(self, node: Any) -> Iterator[Group]:
         """The parts of a union."""
-        if node.name == "Union":
-            yield from self.branches(node.p1)
-            yield from self.branches(node.p2)
-        else:
-            yield self.group(node)
+        parts = (part for side in (node.p1, node.p2) for part in self.branches(side)) if node.name == "Union" else ()
+        yield from parts or (self.group(node),)
 
     def bound(self, group: Group, variable: Variable, expr: Any) -> Group:
         """A group with what ``BIND`` or a column adds: another name, or something computed."""
@@ -201,7 +185,7 @@ class _Reader:
             return self.path(o, p.arg, s)
         if isinstance(p, SequencePath):
             steps = list(p.args)
-            if len(steps) > 1 and steps[-2] == RDF_TYPE and _is_below(steps[-1]):
+            if len(steps) > 1 and steps[-2] == RDF_TYPE and getattr(steps[-1], "path", None) == RDFS_SUBCLASS:
                 steps.pop()
             ends = [s, *(self.fresh() for _ in steps[1:]), o]
             return _joined(*(self.path(*step) for step in zip(ends, steps, ends[1:], strict=False)))
@@ -290,8 +274,8 @@ class _Reader:
             left, operator, right = right, FLIPPED[operator], left
         if not isinstance(left, Variable):
             raise NotExpressibleError("two constants compared")
-        is_numeric = isinstance(right, Literal) and is_number(right.datatype)
-        comparison = Comparison(left, operator, right, is_numeric, lexical=is_lexical and isinstance(right, Variable))
+        is_lexical = is_lexical and isinstance(right, Variable)
+        comparison = Comparison(left, operator, right, _is_numeric(right), lexical=is_lexical)
         return Group(comparisons=(comparison,), computed=(*first, *second))
 
     def listed(self, left: Any, operator: str, listed: Any) -> Group:
@@ -303,10 +287,9 @@ class _Reader:
             self.unify(terms[0], left)
             return Group()
         is_in = operator == "IN"
-        compared = [Comparison(left, "=" if is_in else "!=", t, _is_numeric(t)) for t in terms]
-        if len(compared) == 1 or not is_in:
-            return Group(comparisons=tuple(compared))
-        return Group(either=(tuple((one,) for one in compared),))
+        compared = tuple(Comparison(left, "=" if is_in else "!=", t, _is_numeric(t)) for t in terms)
+        one_holds = Group(either=(tuple((one,) for one in compared),))
+        return Group(comparisons=compared) if len(compared) == 1 or not is_in else one_holds
 
     def number(self, expr: Any, variable: Variable | None = None) -> tuple[list[Computed], Any]:
         """What an expression computes in steps, and the variable or constant that it is in the end."""
@@ -416,18 +399,16 @@ class _Grouped:
 
     def column(self, expr: Any, name: Variable) -> Variable:
         """The name of a column."""
-        found: Variable | Literal = self.value(expr, name)
-        if isinstance(found, Literal):
-            raise NotExpressibleError("constant column")
+        found = self.key(expr, name)
         if found != name and found not in self.made:
             self.reader.unify(name, found)
         return found
 
-    def key(self, expr: Any) -> Variable:
-        """What is ordered by or held."""
-        found: Variable | Literal = self.value(expr, None)
+    def key(self, expr: Any, name: Variable | None = None) -> Variable:
+        """What is shown or ordered by."""
+        found: Variable | Literal = self.value(expr, name)
         if isinstance(found, Literal):
-            raise NotExpressibleError("order by a constant")
+            raise NotExpressibleError("a constant column")
         return found
 
     def value(self, expr: Any, name: Variable | None) -> Any:
@@ -489,21 +470,17 @@ class _Grouped:
 
 def _always_bound(where: Group) -> Variable:
     """A variable that every solution binds."""
-    for found in (v for pattern in where.patterns for v in pattern.variables()):
-        return found
-    for query in where.nested:
-        return query.columns()[0]
-    raise NotExpressibleError("COUNT(*) over alternatives")
+    bound = [v for pattern in where.patterns for v in pattern.variables()]
+    bound += [column for query in where.nested for column in query.columns()]
+    if not bound:
+        raise NotExpressibleError("COUNT(*) over alternatives")
+    return bound[0]
 
 
 def _is_aggregated(node: Any) -> bool:
     while node.name in {"Extend", "Filter"}:
         node = node.p
     return bool(node.name == "AggregateJoin")
-
-
-def _is_below(path: Any) -> bool:
-    return isinstance(path, MulPath) and path.path == RDFS_SUBCLASS
 
 
 def _is_distinct(node: Any) -> bool:

@@ -189,6 +189,21 @@ def test_the_schema_has_a_handle_for_every_place_of_the_pools(pools: Any) -> Non
         assert f'"{letter}{count}"' not in text
 
 
+@pytest.mark.parametrize(
+    ("text", "is_admitted"),
+    [
+        ("crewed lunar landings", True),
+        ("Mondlandefähre", True),
+        ("", False),
+        (" ", False),
+        ('a" b', False),
+        ("a " * 12 + "a", False),
+    ],
+)
+def test_a_search_is_a_few_words(text: str, is_admitted: bool) -> None:
+    assert jsonschema.Draft202012Validator(SCHEMA).is_valid({"plan": {"search": text}}) == is_admitted
+
+
 def triple(text: str) -> dict[str, str]:
     return dict(zip("spo", text.split(), strict=True))
 
