@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from kgllm.index import Index
 from kgllm.link import Links, Mention
+from kgllm.names import normalise
 from kgllm.ontology import Ontology, is_vocabulary
 from kgllm.plan_embedded import EmbeddedPlanner
 from kgllm.protocols import Hit, Reranker
@@ -21,7 +22,7 @@ from kgllm.reranking import best_first
 from kgllm.scoring import is_date
 from kgllm.terms import Literal, URIRef
 from kgllm.vocabularies import XSD
-from kgllm.words import bounds, numbers_in_words
+from kgllm.words import bounds, content_tokens, numbers_in_words
 
 __all__ = ["MOST", "candidates", "graph_terms", "pools_for"]
 
@@ -30,6 +31,10 @@ MOST = Pools(nodes=24, properties=280, classes=100, values=20)
 _STABLE = 0.6  # of a pool that the graph's terms overflow, the part that is the same for every question
 _RANKED = 12  # readings of the embedded planner whose properties come first
 _DATED = 8  # properties with dates that a question with a date or year is given, whatever its words
+_NAMED = 0.6  # score from which a mention names something
+_WORDS, _NEAR_A_WORD, _PER_WORD = 12, 8, 2
+_LEAST_MEANT = 0.45  # cosine from which a node is near a word
+_ABBREVIATION = re.compile(r"[A-Z]{2,5}")  # in lower case it may be a word of grammar: "US"
 _SMALL = 21  # the numbers that fill a pool of values up: 0 to 20
 _DECIMAL, _INTEGER = URIRef(XSD + "decimal"), URIRef(XSD + "integer")
 T = TypeVar("T")
@@ -70,11 +75,13 @@ def candidates(
         properties += _likely_properties(links, planner)
     if len(classes) < pools.classes:
         classes += _likely_classes(links, planner)
+    index = planner.vocabulary.index
+    meant = _meant(links, index)
     return Handles(
-        _first(_nodes(links, planner, earlier, reranker, pools.nodes), pools.nodes),
+        _first(_nodes(links, index, meant, earlier, reranker, pools.nodes), pools.nodes),
         _first(properties, pools.properties),
         _first(classes, pools.classes),
-        _first(_values(links, planner.ontology), pools.values),
+        _first(_values(links, index, meant), pools.values),
     )
 
 
@@ -124,16 +131,46 @@ def _by_fit(similarities: Mapping[URIRef, Hit]) -> list[URIRef]:
 
 
 def _nodes(
-    links: Links, planner: EmbeddedPlanner, earlier: Sequence[URIRef], reranker: Reranker | None, count: int
+    links: Links,
+    index: Index,
+    meant: Sequence[URIRef],
+    earlier: Sequence[URIRef],
+    reranker: Reranker | None,
+    count: int,
 ) -> Iterator[URIRef]:
-    """Those that the question names, each mention's best first; those of the conversation; then the nearest ones."""
-    index = planner.vocabulary.index
+    """Those that the question names, each mention's best first; those of the conversation; then the nearest ones.
+
+    The nearest to a word of it ("polish" to Poland) come before the nearest to the whole, which many words blur.
+    """
     yield from _named(links.mentions)
     yield from earlier
+    yield from meant
     yield from _named(links.spare)
     found = {hit.iri: hit.text for hit in index.search(links.question, k=2 * count) if hit.kind == "node"}
     yield from found if reranker is None else best_first(links.question, found, reranker=reranker)
     yield from index.popular(count)
+
+
+def _meant(links: Links, index: Index) -> list[URIRef]:
+    """The nodes nearest in meaning to each word that names none, the nearest of every word before the second ones."""
+    nodes = [m for m in links.mentions if m.score >= _NAMED and m.candidates[0].kind == "node"]
+    named = {place for mention in nodes for place in range(mention.first, mention.last)}
+    words = [token for place, token in enumerate(links.tokens) if place not in named]
+    meant = [token for token in words if token in content_tokens(words) or _ABBREVIATION.fullmatch(token.text)]
+    texts = list(dict.fromkeys(token.lower for token in meant))[:_WORDS]
+    if not texts:
+        return []
+    scores, rows = index.vectors.search(index.phrase_vectors(texts), k=_NEAR_A_WORD)
+    found = index.descriptions([int(row) for row in dict.fromkeys(rows.flatten().tolist())])
+    near = [
+        [
+            found[int(row)].iri
+            for score, row in zip(*pair, strict=True)
+            if int(row) in found and score >= _LEAST_MEANT and found[int(row)].kind == "node"
+        ]
+        for pair in zip(scores, rows, strict=True)
+    ]
+    return [iri for place in zip_longest(*(iris[:_PER_WORD] for iris in near)) for iri in place if iri is not None]
 
 
 def _named(mentions: Sequence[Mention]) -> Iterator[URIRef]:
@@ -143,11 +180,17 @@ def _named(mentions: Sequence[Mention]) -> Iterator[URIRef]:
         yield from (d.iri for d in place if d is not None and d.kind == "node")
 
 
-def _values(links: Links, ontology: Ontology) -> Iterator[Literal]:
-    """The literals that the question names: values of the graph, dates, numbers and texts; then the small numbers."""
+def _values(links: Links, index: Index, meant: Sequence[URIRef]) -> Iterator[Literal]:
+    """The literals that the question names: values of the graph, dates, numbers and texts; then the small numbers.
+
+    Among the values are the names of the nodes that its words mean: graphs write "France" beside the node of it.
+    """
     mentions = [*links.mentions, *links.spare]
     yield from (c.value.literal for m in mentions for c in m.candidates if c.value is not None)
-    dated = {s.object for p in ontology.properties.values() for s in p.signatures if is_date(s.object)}
+    labels = [normalise(label) for label in index.labels(meant).values()]
+    rows = [match.row for matches in index.names.exact(labels).values() for match in matches]
+    yield from (value.literal for value in index.values([row for row in rows if row >= index.value_offset]).values())
+    dated = {s.object for p in index.ontology.properties.values() for s in p.signatures if is_date(s.object)}
     compared = set()
     for bound in bounds(links.question):
         compared.add(bound.value)

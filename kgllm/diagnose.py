@@ -7,7 +7,7 @@ from dataclasses import replace
 from kgllm.errors import DeadlineError
 from kgllm.index import Index
 from kgllm.query import Comparison, Group, Path, PatternTerm, Query, TriplePattern, Values, Variable
-from kgllm.terms import Literal, URIRef
+from kgllm.terms import URIRef
 
 __all__ = ["why_nothing"]
 
@@ -35,7 +35,7 @@ def why_nothing(query: Query, index: Index) -> str:
         for comparison in where.comparisons:
             held = replace(held, comparisons=(*held.comparisons, comparison), computed=where.computed)
             if not _holds(held, index):
-                return f"the conditions hold, but not where {_compared(comparison)}"
+                return f"the conditions hold, but not where {_compared(comparison, index)}"
     except DeadlineError:
         return "it has nothing that fits the pattern"
     if where.negated:
@@ -69,6 +69,5 @@ def _term(term: PatternTerm, index: Index) -> str:
     return index.label(term) if isinstance(term, URIRef) else str(term)
 
 
-def _compared(comparison: Comparison) -> str:
-    right = comparison.right
-    return f"{comparison.left.name} {comparison.operator} {str(right) if isinstance(right, Literal) else right}"
+def _compared(comparison: Comparison, index: Index) -> str:
+    return f"{comparison.left.name} {comparison.operator} {_term(comparison.right, index)}"
