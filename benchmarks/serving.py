@@ -46,6 +46,7 @@ def main() -> None:
         planner="model",
         base_url=options.base_url,
         model=options.model,
+        no_cache=True,
         **({"temperature": options.temperature} if options.temperature else {}),
     ) as kg:
         assert kg.model is not None

@@ -7,7 +7,6 @@ import json
 import math
 import re
 import statistics
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO, TypeAlias
 
 from kgllm.answer import Answer
-from kgllm.errors import InputError, SourceNotFoundError
+from kgllm.errors import InputError, KgllmError, SourceNotFoundError
 from kgllm.ontology import is_vocabulary
 from kgllm.protocols import GraphStore, Progress
 from kgllm.terms import Literal, Term, URIRef, clean, n3, parse_term
@@ -67,8 +66,8 @@ class Answering(Protocol):
     def index(self) -> object:
         """What has to be ready before the first question is timed."""
 
-    def ask(self, question: str) -> Answer:
-        """Answer one question."""
+    def ask_each(self, questions: Iterable[str]) -> Iterator[Answer | KgllmError]:
+        """The answer or the fault of each question, in their order, as they come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,33 +112,33 @@ def evaluate(
     kind: str | None = None,
     progress: Progress = lambda stage, done, total: None,
 ) -> dict[str, Any]:
-    """Ask the questions of a JSON Lines file one by one, and return the summary that ``kgllm eval --json`` prints.
+    """Ask the questions of a JSON Lines file, and return the summary that ``kgllm eval --json`` prints.
 
     ``limit`` and ``kind`` restrict the questions. Each prediction (the JSON of the answer, with the question's ``id``)
-    is in ``out`` before the next question is asked. A question that ends in an error counts as wrong; its prediction
-    has an ``error``, and the summary counts them in ``errors``. Raises ``InputError`` for a broken line.
+    is in ``out`` as soon as those before it are. A question that ends in an error counts as wrong; its prediction has
+    an ``error``, and the summary counts them in ``errors``. Raises ``InputError`` for a broken line.
     """
     asked = chosen(read_questions(questions), questions, limit, kind)
     assistant.index  # noqa: B018  # a fault here is one of the run; and no question pays for the opening
     scores: list[Scores] = []
-    latencies_ms: list[float] = []
-    tokens = unsupported = errors = 0
+    answers: list[Answer] = []
     iris: set[URIRef] = set()
     with _writing(out) as predictions:
-        for number, question in enumerate(asked):
-            progress("ask", number, len(asked))
-            asking = _ask(assistant, question)
-            latencies_ms.append(asking.milliseconds)
-            scores.append(asking.scores)
-            errors += asking.answer is None
-            if asking.answer is not None:
-                usage = asking.answer.usage
-                tokens += usage.prompt_tokens + usage.completion_tokens
-                unsupported += sum(claim.verdict in {"unsupported", "contradicted"} for claim in asking.answer.claims)
-                iris |= _iris_of(asking.answer)
+        progress("ask", 0, len(asked))
+        outcomes = assistant.ask_each(question.text for question in asked)
+        for number, (question, outcome) in enumerate(zip(asked, outcomes, strict=True), start=1):
+            if isinstance(outcome, Answer):
+                answers.append(outcome)
+                scores.append(score(outcome, question.gold))
+                iris |= _iris_of(outcome)
+                prediction = {"id": question.id, **outcome.to_json()}
+            else:
+                scores.append(_WRONG)
+                told = {"abstained": False, "error": clean(str(outcome), cap=1000)}
+                prediction = {"id": question.id, "question": question.text, **told}
             if predictions is not None:
-                predictions.write(json.dumps(asking.prediction, ensure_ascii=False) + "\n")
-        progress("ask", len(asked), len(asked))
+                predictions.write(json.dumps(prediction, ensure_ascii=False) + "\n")
+            progress("ask", number, len(asked))
     by_kind: dict[str, list[Scores]] = defaultdict(list)
     for question, scored in zip(asked, scores, strict=True):
         if question.kind is not None:
@@ -148,35 +147,30 @@ def evaluate(
         "n": len(asked),
         "overall": _averages(scores),
         "by_kind": {name: _averages(by_kind[name]) for name in sorted(by_kind)},
-        "latency_ms": {"p50": _percentile(latencies_ms, 50), "p95": _percentile(latencies_ms, 95)},
-        "tokens_per_question": round(tokens / len(asked), 4),
+        "latency_ms": _spread([answer.timings_ms.get("total", 0.0) for answer in answers]),
+        **_tokens(answers, len(asked)),
         "invented_iris": len(_invented(iris, assistant.workspace)),
-        "unsupported_claims": unsupported,
-        "errors": errors,
+        "unsupported_claims": sum(
+            claim.verdict in {"unsupported", "contradicted"} for answer in answers for claim in answer.claims
+        ),
+        "errors": len(asked) - len(answers),
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Asking:
-    """What came of asking one question; no ``answer`` if it ended in an error."""
-
-    answer: Answer | None
-    scores: Scores
-    prediction: dict[str, Any]
-    milliseconds: float
+_WRONG = Scores(0, 0, 0, 0, 0, 0, 1)
 
 
-def _ask(assistant: Answering, question: Question) -> _Asking:
-    started = time.perf_counter()
-    try:
-        answer = assistant.ask(question.text)
-        milliseconds = (time.perf_counter() - started) * 1000
-        return _Asking(answer, score(answer, question.gold), {"id": question.id, **answer.to_json()}, milliseconds)
-    except Exception as error:  # whatever one question brings about, the run must not be lost
-        milliseconds = (time.perf_counter() - started) * 1000
-        message = clean(f"{type(error).__name__}: {error}", cap=1000)
-        failed: dict[str, Any] = {"id": question.id, "question": question.text, "abstained": False, "error": message}
-        return _Asking(None, Scores(0, 0, 0, 0, 0, 0, 1), failed, milliseconds)
+def _tokens(answers: Sequence[Answer], asked: int) -> dict[str, Any]:
+    """What the model was given and wrote, a question, and how much of its prompts the server had in its cache."""
+    prompts = [answer.usage.prompt_tokens for answer in answers]
+    written = [answer.usage.completion_tokens for answer in answers]
+    cached = sum(answer.usage.cached_tokens for answer in answers)
+    return {
+        "tokens_per_question": round((sum(prompts) + sum(written)) / asked, 4),
+        "prompt_tokens": _spread(prompts),
+        "completion_tokens": _spread(written),
+        "cached_share": round(cached / sum(prompts), 4) if sum(prompts) else 0.0,
+    }
 
 
 def score(answer: Answer, gold: Gold) -> Scores:
@@ -365,6 +359,11 @@ def _averages(scores: Sequence[Scores]) -> dict[str, float]:
     return {"n": len(scores)} | {
         name: round(statistics.fmean(column), 4) for name, column in zip(names, columns, strict=True)
     }
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    """The median and the 95th percentile; 0 where nothing was measured."""
+    return {"p50": _percentile(values, 50), "p95": _percentile(values, 95)} if values else {"p50": 0, "p95": 0}
 
 
 def _percentile(values: Sequence[float], percent: int) -> float:

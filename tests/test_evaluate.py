@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kgllm.answer import Answer, Claim
-from kgllm.errors import InputError, ModelServerError, SourceNotFoundError
+from kgllm.errors import InputError, KgllmError, ModelServerError, SourceNotFoundError
 from kgllm.evaluate import Gold, Scores, evaluate, read_questions, score
 from kgllm.protocols import Rows, Usage
 from kgllm.query import Group, Query, TriplePattern, Variable
@@ -144,8 +145,12 @@ class Scripted:
         self.answers = answers
         self.index: object = None
 
-    def ask(self, question: str) -> Answer:
-        return self.answers(question)
+    def ask_each(self, questions: Iterable[str]) -> Iterator[Answer | KgllmError]:
+        for question in questions:
+            try:
+                yield replace(self.answers(question), timings_ms={"total": float(len(question))})
+            except KgllmError as error:
+                yield error
 
 
 @pytest.fixture
@@ -167,7 +172,7 @@ def test_a_run_measures_each_kind_and_writes_each_prediction(workspace: Workspac
     pattern = TriplePattern(A, LIKES, Variable("x"))
     query = Query("select", Group((pattern,)), (Variable("x"),))
     right = Answer(
-        "", "b", Rows(("x",), [(B,)]), (Claim("a likes b", "asserted", ((A, LIKES, B),)),), query, usage=Usage(10, 2)
+        "", "b", Rows(("x",), [(B,)]), (Claim("a likes b", "asserted", ((A, LIKES, B),)),), query, usage=Usage(10, 2, 8)
     )
     questions = write(
         tmp_path,
@@ -192,7 +197,9 @@ def test_a_run_measures_each_kind_and_writes_each_prediction(workspace: Workspac
     assert (summary["by_kind"]["who"]["f1"], summary["by_kind"]["what"]["f1"]) == (1, 0)
     assert (summary["tokens_per_question"], summary["unsupported_claims"], summary["errors"]) == (4, 0, 0)
     assert summary["invented_iris"] == 1  # c, which the graph does not have
-    assert summary["latency_ms"]["p95"] >= summary["latency_ms"]["p50"] > 0
+    assert summary["latency_ms"] == {"p50": 17, "p95": 18}
+    assert (summary["prompt_tokens"]["p95"], summary["completion_tokens"]["p95"]) == (10, 2)
+    assert summary["cached_share"] == 0.8
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     assert [line["id"] for line in lines] == ["q1", "q2", "q3"]
     assert lines[0]["results"] == [f"<{B}>"]

@@ -134,6 +134,12 @@ def _measured(report: dict[str, Any]) -> str:
         f"{report['tokens_per_question']:.0f} tokens a question · {report['invented_iris']} invented IRIs · "
         f"{report['unsupported_claims']} unsupported claims"
     )
+    if report["tokens_per_question"]:
+        prompt, written = report["prompt_tokens"], report["completion_tokens"]
+        lines.append(
+            f"prompt p50 {prompt['p50']:.0f} tokens, p95 {prompt['p95']:.0f}, {report['cached_share']:.0%} cached · "
+            f"written p50 {written['p50']:.0f}, p95 {written['p95']:.0f}"
+        )
     return "\n".join(lines)
 
 
