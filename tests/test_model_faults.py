@@ -6,6 +6,8 @@ import asyncio
 import gc
 import json
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -565,7 +567,23 @@ def test_a_closed_or_forgotten_model_leaves_no_thread_and_the_next_question_open
         assert completes(model) == RIGHT
         del model
         gc.collect()
-        assert len(threads_of_models()) == before
+        last = threads_of_models()[before:]
+        for thread in last:
+            thread.join(5)
+        assert not any(thread.is_alive() for thread in last)
+
+
+def test_a_program_that_forgets_to_close_a_model_ends_without_a_word() -> None:
+    with serving(says(completion())) as server:
+        program = (
+            "from kgllm.engines.openai import OpenAIServer\nfrom kgllm.protocols import Message\n"
+            f"model = OpenAIServer({server.base_url!r}, model='tiny')\n"
+            "model.complete([[Message('user', '?')]], schema={}, max_tokens=9)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-W", "default", "-c", program], capture_output=True, text=True, timeout=30, check=True
+        )
+    assert done.stderr == ""
 
 
 @BOTH
