@@ -549,28 +549,27 @@ def test_what_a_server_serves_is_asked_once_for_all_who_ask_at_once() -> None:
         assert server.listings == 1
 
 
-def threads_of_models() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "kgllm-connections"]
-
-
 def test_a_closed_or_forgotten_model_leaves_no_thread_and_the_next_question_opens_it_again() -> None:
-    gc.collect()
-    before = len(threads_of_models())
+    before = set(threading.enumerate())
+
+    def threads_of_the_model() -> list[threading.Thread]:
+        new = set(threading.enumerate()) - before
+        return [thread for thread in new if thread.name == "kgllm-connections"]
+
     with serving(says(completion())) as server:
         model = model_of(server)
-        assert len(threads_of_models()) == before, "a thread before the first question"
+        assert threads_of_the_model() == [], "a thread before the first question"
         completes(model)
-        assert len(threads_of_models()) == before + 1
+        assert len(threads_of_the_model()) == 1
         model.close()
         model.close()
-        assert len(threads_of_models()) == before
+        assert threads_of_the_model() == []
         assert completes(model) == RIGHT
+        [thread] = threads_of_the_model()
         del model
         gc.collect()
-        last = threads_of_models()[before:]
-        for thread in last:
-            thread.join(5)
-        assert not any(thread.is_alive() for thread in last)
+        thread.join(5)
+        assert not thread.is_alive()
 
 
 def test_a_program_that_forgets_to_close_a_model_ends_without_a_word() -> None:
