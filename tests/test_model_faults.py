@@ -308,7 +308,7 @@ def test_an_interrupt_ends_a_question_at_once() -> None:
     gone = threading.Event()
 
     def silent(handler: Handler, _: dict[str, Any]) -> None:
-        if left(handler, within_s=10):
+        if left(handler, within_s=30):
             gone.set()
 
     main = threading.main_thread().ident
@@ -320,8 +320,8 @@ def test_an_interrupt_ends_a_question_at_once() -> None:
             began = time.monotonic()
             with pytest.raises(KeyboardInterrupt):
                 call(model_of(server, timeout_s=60))
-            assert time.monotonic() - began < 2.5
-            assert gone.wait(1), "the server was left to work on it"
+            assert time.monotonic() - began < 10
+            assert gone.wait(5), "the server was left to work on it"
 
 
 # Streams
@@ -421,7 +421,7 @@ def test_a_stream_read_no_further_ends_its_request() -> None:
 
     def begins(handler: Handler, request: dict[str, Any]) -> None:
         streams(*BEGUN)(handler, request)
-        if left(handler, within_s=10):
+        if left(handler, within_s=30):
             gone.set()
 
     with serving(begins) as server:
@@ -430,7 +430,7 @@ def test_a_stream_read_no_further_ends_its_request() -> None:
             assert piece == '{"node": '
             break
         gc.collect()
-        assert gone.wait(2)
+        assert gone.wait(5)
         server.script = [says(completion())]
         assert completes(model) == RIGHT, "its place was not given back"
 
@@ -601,10 +601,10 @@ def test_the_first_fault_of_a_batch_ends_the_others() -> None:
         if request["messages"][0]["content"] == "fail":
             time.sleep(0.2)
             reply(handler, "{}", status=404)
-        elif left(handler, within_s=10):
+        elif left(handler, within_s=30):
             gone.release()
 
     with serving(one_of_them) as server, fails("no such address", within_s=3):
         conversations = [[Message("user", text)] for text in ("wait", "fail", "wait")]
         model_of(server, timeout_s=60).complete(conversations, schema=SCHEMA, max_tokens=20)
-    assert all(gone.acquire(timeout=1) for _ in range(2))
+    assert all(gone.acquire(timeout=5) for _ in range(2))
