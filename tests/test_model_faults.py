@@ -6,6 +6,8 @@ import asyncio
 import gc
 import json
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -306,7 +308,7 @@ def test_an_interrupt_ends_a_question_at_once() -> None:
     gone = threading.Event()
 
     def silent(handler: Handler, _: dict[str, Any]) -> None:
-        if left(handler, within_s=10):
+        if left(handler, within_s=30):
             gone.set()
 
     main = threading.main_thread().ident
@@ -318,8 +320,8 @@ def test_an_interrupt_ends_a_question_at_once() -> None:
             began = time.monotonic()
             with pytest.raises(KeyboardInterrupt):
                 call(model_of(server, timeout_s=60))
-            assert time.monotonic() - began < 2.5
-            assert gone.wait(1), "the server was left to work on it"
+            assert time.monotonic() - began < 10
+            assert gone.wait(5), "the server was left to work on it"
 
 
 # Streams
@@ -419,7 +421,7 @@ def test_a_stream_read_no_further_ends_its_request() -> None:
 
     def begins(handler: Handler, request: dict[str, Any]) -> None:
         streams(*BEGUN)(handler, request)
-        if left(handler, within_s=10):
+        if left(handler, within_s=30):
             gone.set()
 
     with serving(begins) as server:
@@ -428,7 +430,7 @@ def test_a_stream_read_no_further_ends_its_request() -> None:
             assert piece == '{"node": '
             break
         gc.collect()
-        assert gone.wait(2)
+        assert gone.wait(5)
         server.script = [says(completion())]
         assert completes(model) == RIGHT, "its place was not given back"
 
@@ -564,25 +566,40 @@ def test_what_a_server_serves_is_asked_once_for_all_who_ask_at_once() -> None:
         assert server.listings == 1
 
 
-def threads_of_models() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "kgllm-connections"]
-
-
 def test_a_closed_or_forgotten_model_leaves_no_thread_and_the_next_question_opens_it_again() -> None:
-    gc.collect()
-    before = len(threads_of_models())
+    before = set(threading.enumerate())
+
+    def threads_of_the_model() -> list[threading.Thread]:
+        new = set(threading.enumerate()) - before
+        return [thread for thread in new if thread.name == "kgllm-connections"]
+
     with serving(says(completion())) as server:
         model = model_of(server)
-        assert len(threads_of_models()) == before, "a thread before the first question"
+        assert threads_of_the_model() == [], "a thread before the first question"
         completes(model)
-        assert len(threads_of_models()) == before + 1
+        assert len(threads_of_the_model()) == 1
         model.close()
         model.close()
-        assert len(threads_of_models()) == before
+        assert threads_of_the_model() == []
         assert completes(model) == RIGHT
+        [thread] = threads_of_the_model()
         del model
         gc.collect()
-        assert len(threads_of_models()) == before
+        thread.join(5)
+        assert not thread.is_alive()
+
+
+def test_a_program_that_forgets_to_close_a_model_ends_without_a_word() -> None:
+    with serving(says(completion())) as server:
+        program = (
+            "from kgllm.engines.openai import OpenAIServer\nfrom kgllm.protocols import Message\n"
+            f"model = OpenAIServer({server.base_url!r}, model='tiny')\n"
+            "model.complete([[Message('user', '?')]], schema={}, max_tokens=9)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-W", "default", "-c", program], capture_output=True, text=True, timeout=30, check=True
+        )
+    assert done.stderr == ""
 
 
 @BOTH
@@ -601,10 +618,10 @@ def test_the_first_fault_of_a_batch_ends_the_others() -> None:
         if request["messages"][0]["content"] == "fail":
             time.sleep(0.2)
             reply(handler, "{}", status=404)
-        elif left(handler, within_s=10):
+        elif left(handler, within_s=30):
             gone.release()
 
     with serving(one_of_them) as server, fails("no such address", within_s=3):
         conversations = [[Message("user", text)] for text in ("wait", "fail", "wait")]
         model_of(server, timeout_s=60).complete(conversations, schema=SCHEMA, max_tokens=20)
-    assert all(gone.acquire(timeout=1) for _ in range(2))
+    assert all(gone.acquire(timeout=5) for _ in range(2))

@@ -36,7 +36,8 @@ class Connections:
             target=_keep_open, args=(self._loop, http, end), name="kgllm-connections", daemon=True
         )
         self._thread.start()
-        self._close = weakref.finalize(self, _close, self._loop, end, self._thread)
+        # It waits for no thread: the garbage collector may run it in that very thread, or while a lock of it is held.
+        self._end = weakref.finalize(self, self._loop.call_soon_threadsafe, end.set)
 
     @property
     def alive(self) -> bool:
@@ -49,7 +50,8 @@ class Connections:
 
     def close(self) -> None:
         """Cancel what is under way, close the connections and end the thread."""
-        self._close()
+        self._end()
+        self._thread.join(timeout=5)
 
 
 def _keep_open(loop: asyncio.AbstractEventLoop, http: httpx2.AsyncClient, end: asyncio.Event) -> None:
@@ -63,9 +65,3 @@ def _keep_open(loop: asyncio.AbstractEventLoop, http: httpx2.AsyncClient, end: a
 
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         runner.run(until_the_end())
-
-
-def _close(loop: asyncio.AbstractEventLoop, end: asyncio.Event, thread: threading.Thread) -> None:
-    loop.call_soon_threadsafe(end.set)
-    if threading.current_thread() is not thread:  # the garbage collector may run in it
-        thread.join(timeout=5)

@@ -166,7 +166,7 @@ class ModelServer:
             # All who ask at once wait for one request, and for one deadline where it fails.
             if self._describing is None or self._describing.done():
                 self._describing = asyncio.ensure_future(self._describe())
-            self._served = await asyncio.shield(self._describing)
+            return await asyncio.shield(self._describing)
         return self._served
 
     async def call(self, method: str, url: str, request: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -220,7 +220,8 @@ class ModelServer:
             body = {}
         data = body.get("data")
         models = [model for model in data if isinstance(model, dict)] if isinstance(data, list) else []
-        return Served({model["id"]: model for model in models if isinstance(model.get("id"), str)})
+        self._served = Served({model["id"]: model for model in models if isinstance(model.get("id"), str)})
+        return self._served
 
     async def _tried(self, attempt: Callable[[], Awaitable[T]]) -> T:
         patience = _Patience()
