@@ -34,6 +34,7 @@ _DATED = 8  # properties with dates that a question with a date or year is given
 _NAMED = 0.6  # score from which a mention names something
 _WORDS, _NEAR_A_WORD, _PER_WORD = 12, 8, 2
 _LEAST_MEANT = 0.45  # cosine from which a node is near a word
+_DIGITS = re.compile(r"(?<![\d.,-])[0-9]+(?![\d.,-]*\d)")
 _ABBREVIATION = re.compile(r"[A-Z]{2,5}")  # in lower case it may be a word of grammar: "US"
 _SMALL = 21  # the numbers that fill a pool of values up: 0 to 20
 _DECIMAL, _INTEGER = URIRef(XSD + "decimal"), URIRef(XSD + "integer")
@@ -200,7 +201,7 @@ def _values(links: Links, index: Index, meant: Sequence[URIRef]) -> Iterator[Lit
             yield Literal(bound.value, datatype=_DECIMAL)
         if bound.is_year:
             yield Literal(bound.value)
-    numbers = [t.text for t in links.tokens if t.text.isascii() and t.text.isdigit()]
+    numbers = _DIGITS.findall(links.question)
     for number in [*numbers, *numbers_in_words(links.question)]:
         if number not in compared:
             yield Literal(number, datatype=_INTEGER)
@@ -209,6 +210,9 @@ def _values(links: Links, index: Index, meant: Sequence[URIRef]) -> Iterator[Lit
                 yield from _times(number, dated)
     yield from (Literal(quoted) for match in _QUOTED.finditer(links.question) for quoted in match.groups() if quoted)
     yield from (Literal(mention.text) for mention in links.mentions)
+    named = {place for mention in links.mentions for place in range(mention.first, mention.last)}
+    unnamed = [token for place, token in enumerate(links.tokens) if place not in named]
+    yield from (Literal(token.text) for token in content_tokens(unnamed) if not token.text.isdigit())
     yield from (Literal(str(number), datatype=_INTEGER) for number in range(_SMALL))
 
 
