@@ -62,7 +62,8 @@ def _tokens(conversation: Sequence[Message], model: LanguageModel) -> int:
 def _digest(ontology: Ontology, handles: Handles) -> str:
     entries = {f"p{number}": property_entry(iri, ontology) for number, iri in enumerate(handles.properties)}
     entries |= {f"c{number}": class_entry(iri, ontology) for number, iri in enumerate(handles.classes)}
-    return as_data(entries)
+    last = len(handles.values) - 1
+    return as_data({**entries, f"v0 to v{last}": f"the numbers {handles.values[0]} to {handles.values[last]}"})
 
 
 def property_entry(iri: URIRef, ontology: Ontology) -> str:

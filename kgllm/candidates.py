@@ -26,7 +26,7 @@ from kgllm.words import bounds, content_tokens, numbers_in_words
 
 __all__ = ["MOST", "candidates", "graph_terms", "pools_for"]
 
-MOST = Pools(nodes=24, properties=280, classes=100, values=20)
+MOST = Pools(nodes=20, properties=280, classes=100, values=24)
 """Of nodes and values, which every question has its own of, no more than pays (``kgllm eval --candidates``)."""
 _STABLE = 0.6  # of a pool that the graph's terms overflow, the part that is the same for every question
 _RANKED = 12  # readings of the embedded planner whose properties come first
@@ -36,7 +36,8 @@ _WORDS, _NEAR_A_WORD, _PER_WORD = 12, 8, 2
 _LEAST_MEANT = 0.45  # cosine from which a node is near a word
 _DIGITS = re.compile(r"(?<![\d.,-])[0-9]+(?![\d.,-]*\d)")
 _ABBREVIATION = re.compile(r"[A-Z]{2,5}")  # in lower case it may be a word of grammar: "US"
-_SMALL = 21  # the numbers that fill a pool of values up: 0 to 20
+_COUNTS = 11  # the numbers from 0 on that every prompt has, for "more than two" and the like
+_ROUND = (12, 15, 20, 24, 25, 30, 40, 50, 60, 100, 200, 500, 1000, 10_000, *range(13, 60))  # fill a pool up
 _DECIMAL, _INTEGER = URIRef(XSD + "decimal"), URIRef(XSD + "integer")
 T = TypeVar("T")
 _QUOTED = re.compile(r"[\"“„«‘]([^\"“”„«»‘’]{1,80})[\"”»’“]|(?<!\w)'([^']{1,80})'(?!\w)")
@@ -51,11 +52,11 @@ def pools_for(index: Index, *, most: Pools = MOST) -> Pools:
 
 
 def graph_terms(ontology: Ontology, *, pools: Pools) -> Handles:
-    """The properties and classes that have the same handles in every prompt over a graph, the commonest first."""
+    """What has the same handles in every prompt over a graph: its commonest properties and classes, small numbers."""
     found = []
     for terms, size in ((_properties(ontology), pools.properties), (_classes(ontology), pools.classes)):
         found.append(tuple(terms if len(terms) <= size else terms[: int(size * _STABLE)]))
-    return Handles(properties=found[0], classes=found[1])
+    return Handles(properties=found[0], classes=found[1], values=_integers(range(_COUNTS)))
 
 
 def candidates(
@@ -82,7 +83,7 @@ def candidates(
         _first(_nodes(links, index, meant, earlier, reranker, pools.nodes), pools.nodes),
         _first(properties, pools.properties),
         _first(classes, pools.classes),
-        _first(_values(links, index, meant), pools.values),
+        _first([*stable.values, *_values(links, index, meant)], pools.values),
     )
 
 
@@ -182,7 +183,7 @@ def _named(mentions: Sequence[Mention]) -> Iterator[URIRef]:
 
 
 def _values(links: Links, index: Index, meant: Sequence[URIRef]) -> Iterator[Literal]:
-    """The literals that the question names: values of the graph, dates, numbers and texts; then the small numbers.
+    """The literals that the question names: values of the graph, dates, numbers and texts; then round numbers.
 
     Among the values are the names of the nodes that its words mean: graphs write "France" beside the node of it.
     """
@@ -213,7 +214,11 @@ def _values(links: Links, index: Index, meant: Sequence[URIRef]) -> Iterator[Lit
     named = {place for mention in links.mentions for place in range(mention.first, mention.last)}
     unnamed = [token for place, token in enumerate(links.tokens) if place not in named]
     yield from (Literal(token.text) for token in content_tokens(unnamed) if not token.text.isdigit())
-    yield from (Literal(str(number), datatype=_INTEGER) for number in range(_SMALL))
+    yield from _integers(_ROUND)
+
+
+def _integers(numbers: Iterable[int]) -> tuple[Literal, ...]:
+    return tuple(Literal(str(number), datatype=_INTEGER) for number in numbers)
 
 
 def _times(value: str, datatypes: Set[URIRef | None]) -> Iterator[Literal]:

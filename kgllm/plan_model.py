@@ -7,7 +7,7 @@ what was observed.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from kgllm.briefing import PLAN_TOKENS, Briefing, class_entry, property_entry
 from kgllm.candidates import candidates
@@ -28,8 +28,9 @@ __all__ = ["ModelPlanning"]
 
 _PLANS = 3  # the first plan and two repairs
 _WISHES = 6  # steps of exploring, at most
-_TOLD = 8  # nodes of which the properties are told
-_MOST_TOLD = 16
+_TOLD = 6  # nodes of which the properties are told
+_MOST_TOLD = 12
+T = TypeVar("T")
 _NOTHING_EARLIER = Conversation()
 
 
@@ -154,18 +155,22 @@ def _entries(handles: Handles, briefing: Briefing, index: Index) -> dict[str, st
     """What the handles of a question stand for that the briefing does not tell, the nodes last, the likeliest first."""
     ontology = index.ontology
     entries: dict[str, str] = {}
-    for number, iri in enumerate(
-        handles.properties[len(briefing.handles.properties) :], len(briefing.handles.properties)
-    ):
+    for number, iri in _beyond(handles.properties, briefing.handles.properties):
         entries[f"p{number}"] = property_entry(iri, ontology)
-    for number, iri in enumerate(handles.classes[len(briefing.handles.classes) :], len(briefing.handles.classes)):
+    for number, iri in _beyond(handles.classes, briefing.handles.classes):
         entries[f"c{number}"] = class_entry(iri, ontology)
-    entries |= {f"v{number}": value_entry(literal) for number, literal in enumerate(handles.values)}
+    for number, literal in _beyond(handles.values, briefing.handles.values):
+        entries[f"v{number}"] = value_entry(literal)
     has = _properties_of(handles.nodes[:_TOLD], handles.properties, index)
     described = index.described(handles.nodes)
     for number, iri in enumerate(handles.nodes):
         entries[f"n{number}"] = node_entry(iri, described.get(iri), index.ontology, has=has.get(iri, ""))
     return entries
+
+
+def _beyond(terms: Sequence[T], told: Sequence[T]) -> list[tuple[int, T]]:
+    """The terms that come after those that were told, with their numbers."""
+    return list(enumerate(terms))[len(told) :]
 
 
 def _properties_of(nodes: Sequence[URIRef], properties: Sequence[URIRef], index: Index) -> dict[URIRef, str]:

@@ -45,7 +45,7 @@ class Pools:
         return self.nodes + self.properties + self.classes + self.values
 
 
-POOLS: tuple[Pools, ...] = (Pools(16, 56, 16, 12), Pools(40, 96, 40, 24), Pools(80, 280, 100, 40))
+POOLS: tuple[Pools, ...] = (Pools(16, 52, 12, 20), Pools(40, 92, 40, 28), Pools(80, 276, 100, 44))
 """100, 200 and 500 handles, for which ``kgllm eval --candidates`` tells what they are worth on a set of questions."""
 
 

@@ -297,5 +297,5 @@ def test_a_label_cannot_break_its_frame(open_cached: Callable[..., Assistant]) -
     found = re.fullmatch(r"Candidates:\n(\{.*\})\n\nQuestion:\n(\{.*\})", user, re.DOTALL)
     assert found is not None
     assert user.count("\nQuestion:\n") == 1
-    assert set(json.loads(found[1])) >= {"v0", "n0", "n1"}
+    assert set(json.loads(found[1])) >= {"v11", "n0", "n1"}
     assert json.loads(found[2]) == {"question": question.replace("\n", " ")}
