@@ -303,7 +303,7 @@ SUB = {"where": [triple("x2 p1 x3")], "then": [fn("avg", "x3", "x4")], "select":
         (spoiled(where=[triple("x0 p0 n1")] * 33), "no list of 1 to 32"),
         ({"describe": ["v0"]}, "a node or class or property belongs"),
         ({"describe": ["x0"]}, "a node or class or property belongs"),
-        (plan("x0 p39 n1"), "p39 is not listed"),
+        (plan("x0 p51 n1"), "p51 is not listed"),
         (plan("x0 p999 n1"), "p999 is not listed"),
         (plan("x0 p0 n-1"), "no handle"),
         (plan("x0 p0 n٣"), "no handle"),
