@@ -78,12 +78,13 @@ def candidates(
     if len(classes) < pools.classes:
         classes += _likely_classes(links, planner)
     index = planner.vocabulary.index
-    meant = _meant(links, index)
+    words = _unnamed(links)
+    meant = _meant_nodes(words, index)
     return Handles(
         _first(_nodes(links, index, meant, earlier, reranker, pools.nodes), pools.nodes),
         _first(properties, pools.properties),
         _first(classes, pools.classes),
-        _first([*stable.values, *_values(links, index, meant)], pools.values),
+        _first([*stable.values, *_values(links, index, words, meant)], pools.values),
     )
 
 
@@ -153,16 +154,20 @@ def _nodes(
     yield from index.popular(count)
 
 
-def _meant(links: Links, index: Index) -> list[URIRef]:
-    """The nodes nearest in meaning to each word that names none, the nearest of every word before the second ones."""
+def _unnamed(links: Links) -> list[str]:
+    """The words of a question that say something and name no node, in lower case."""
     nodes = [m for m in links.mentions if m.score >= _NAMED and m.candidates[0].kind == "node"]
     named = {place for mention in nodes for place in range(mention.first, mention.last)}
     words = [token for place, token in enumerate(links.tokens) if place not in named]
     meant = [token for token in words if token in content_tokens(words) or _ABBREVIATION.fullmatch(token.text)]
-    texts = list(dict.fromkeys(token.lower for token in meant))[:_WORDS]
-    if not texts:
+    return list(dict.fromkeys(token.lower for token in meant))[:_WORDS]
+
+
+def _meant_nodes(words: Sequence[str], index: Index) -> list[URIRef]:
+    """The nodes nearest in meaning to each word, the nearest of every word before the second ones."""
+    if not words:
         return []
-    scores, rows = index.vectors.search(index.phrase_vectors(texts), k=_NEAR_A_WORD)
+    scores, rows = index.vectors.search(index.phrase_vectors(words), k=_NEAR_A_WORD)
     found = index.descriptions([int(row) for row in dict.fromkeys(rows.flatten().tolist())])
     near = [
         [
@@ -175,6 +180,17 @@ def _meant(links: Links, index: Index) -> list[URIRef]:
     return [iri for place in zip_longest(*(iris[:_PER_WORD] for iris in near)) for iri in place if iri is not None]
 
 
+def _meant_values(words: Sequence[str], index: Index) -> list[Literal]:
+    """Of the properties that have few values, the one nearest in meaning to each word: "France" to French."""
+    values = index.enumerated
+    if not words or not values:
+        return []
+    vectors = index.phrase_vectors([str(value.literal).lower() for value in values])
+    cosines = index.phrase_vectors(words) @ vectors.T
+    best = [(float(row.max()), int(row.argmax())) for row in cosines]
+    return [values[place].literal for score, place in sorted(best, reverse=True) if score >= _LEAST_MEANT]
+
+
 def _named(mentions: Sequence[Mention]) -> Iterator[URIRef]:
     """The candidates that are nodes: the best of every mention, then the second best, and so on."""
     found = [[c.description for c in m.candidates if c.description is not None] for m in mentions]
@@ -182,38 +198,33 @@ def _named(mentions: Sequence[Mention]) -> Iterator[URIRef]:
         yield from (d.iri for d in place if d is not None and d.kind == "node")
 
 
-def _values(links: Links, index: Index, meant: Sequence[URIRef]) -> Iterator[Literal]:
-    """The literals that the question names: values of the graph, dates, numbers and texts; then round numbers.
+def _values(links: Links, index: Index, words: Sequence[str], meant: Sequence[URIRef]) -> Iterator[Literal]:
+    """The literals that the question names: numbers, dates, quotations, values of the graph, words; then round numbers.
 
     Among the values are the names of the nodes that its words mean: graphs write "France" beside the node of it.
     """
+    dated = {s.object for p in index.ontology.properties.values() for s in p.signatures if is_date(s.object)}
+    for bound in bounds(links.question):
+        if not bound.is_date:
+            yield Literal(bound.value, datatype=_INTEGER if bound.value.isdigit() else _DECIMAL)
+        if bound.is_date or bound.is_year:
+            yield from _times(bound.value, dated)
+        if bound.is_year:
+            yield Literal(bound.value)
+    for number in [*_DIGITS.findall(links.question), *numbers_in_words(links.question)]:
+        yield Literal(number, datatype=_INTEGER)
+        yield Literal(number)
+        if len(number) == 4:
+            yield from _times(number, dated)
+    yield from (Literal(quoted) for match in _QUOTED.finditer(links.question) for quoted in match.groups() if quoted)
     mentions = [*links.mentions, *links.spare]
     yield from (c.value.literal for m in mentions for c in m.candidates if c.value is not None)
+    yield from _meant_values(words, index)
     labels = [normalise(label) for label in index.labels(meant).values()]
     rows = [match.row for matches in index.names.exact(labels).values() for match in matches]
     yield from (value.literal for value in index.values([row for row in rows if row >= index.value_offset]).values())
-    dated = {s.object for p in index.ontology.properties.values() for s in p.signatures if is_date(s.object)}
-    compared = set()
-    for bound in bounds(links.question):
-        compared.add(bound.value)
-        if bound.is_date or bound.is_year:
-            yield from _times(bound.value, dated)
-        if not bound.is_date:
-            yield Literal(bound.value, datatype=_DECIMAL)
-        if bound.is_year:
-            yield Literal(bound.value)
-    numbers = _DIGITS.findall(links.question)
-    for number in [*numbers, *numbers_in_words(links.question)]:
-        if number not in compared:
-            yield Literal(number, datatype=_INTEGER)
-            yield Literal(number)
-            if len(number) == 4:
-                yield from _times(number, dated)
-    yield from (Literal(quoted) for match in _QUOTED.finditer(links.question) for quoted in match.groups() if quoted)
     yield from (Literal(mention.text) for mention in links.mentions)
-    named = {place for mention in links.mentions for place in range(mention.first, mention.last)}
-    unnamed = [token for place, token in enumerate(links.tokens) if place not in named]
-    yield from (Literal(token.text) for token in content_tokens(unnamed) if not token.text.isdigit())
+    yield from (Literal(token.text) for token in links.tokens if token.lower in words)
     yield from _integers(_ROUND)
 
 

@@ -17,8 +17,10 @@ import hashlib
 import json
 import sqlite3
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,9 @@ from kgllm.words import fixed_phrases
 
 __all__ = ["Index", "IndexSettings", "fill_generation"]
 
-FORMAT = 1
+FORMAT = 2
+_ENUMERATED = 40  # distinct values of a property that is taken to name kinds of things: countries, states, degrees
+_MOST_ENUMERATED = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,13 @@ class Index:
                 if isinstance(term, Literal):
                     found[row] = Value(URIRef(prop), term, count)
         return found
+
+    @cached_property
+    def enumerated(self) -> list[Value]:
+        """The values of the properties that have few, the commonest first."""
+        rows = self._fetch("SELECT property, literal, count FROM value", ())
+        terms = [(URIRef(prop), parse_term(literal), count) for prop, literal, count in rows]
+        return enumerated([Value(prop, term, count) for prop, term, count in terms if isinstance(term, Literal)])
 
     def label(self, iri: URIRef) -> str:
         """The label of any IRI."""
@@ -232,7 +243,7 @@ def fill_generation(
     (folder / "ontology.json").write_text(ontology.to_json(), encoding="utf-8")
     _write_nodes(folder / "nodes.sqlite", descriptions, values)
     NameIndex.build(folder / "names.sqlite", _name_rows(descriptions, values))
-    phrases = _phrases(ontology)
+    phrases = _phrases(ontology, enumerated(values))
     (folder / "phrases.json").write_text(json.dumps(phrases, ensure_ascii=False), encoding="utf-8")
     before_embedding = time.perf_counter()
     texts = [description.text for description in descriptions]
@@ -283,8 +294,20 @@ def _name_rows(descriptions: Sequence[Description], values: Sequence[Value]) -> 
         yield NameRow(row, str(value.literal), value.literal.language, float(value.count))
 
 
-def _phrases(ontology: Ontology) -> list[str]:
-    """What the planner compares words with: every name of a class or property, and every single word of these."""
+def enumerated(values: Sequence[Value]) -> list[Value]:
+    """The values of the properties that have few, the commonest first: what a word may mean without being it."""
+    by_property: dict[URIRef, list[Value]] = defaultdict(list)
+    for value in values:
+        by_property[value.property].append(value)
+    few = [value for found in by_property.values() if len(found) <= _ENUMERATED for value in found]
+    return sorted(few, key=lambda value: (-value.count, value.literal))[:_MOST_ENUMERATED]
+
+
+def _phrases(ontology: Ontology, values: Sequence[Value]) -> list[str]:
+    """What the words of a question are compared with.
+
+    Every name of a class or property, every single word of these, and the values that a word may mean.
+    """
     names: dict[str, None] = dict.fromkeys(fixed_phrases())
     named = [(t.label, *t.names) for t in ontology.classes.values()]
     named += [(t.label, *t.names) for t in ontology.properties.values()]
@@ -292,7 +315,7 @@ def _phrases(ontology: Ontology) -> list[str]:
         for name in own:
             names[name.lower()] = None
             names.update(dict.fromkeys(name.lower().split()))
-    return list(names)
+    return list(names | dict.fromkeys(str(value.literal).lower() for value in values))
 
 
 def _write_nodes(path: Path, descriptions: Sequence[Description], values: Sequence[Value]) -> None:
