@@ -70,8 +70,11 @@ def word(
         return
     wording = _Wording(composed, facts, recalled, model)
     yield from wording.ask()
-    if wording.refused:
+    unsaid = len(wording.refused)
+    if unsaid:
+        before = len(wording.claims)
         yield from wording.ask_again()
+        unsaid = max(0, unsaid - (len(wording.claims) - before))
     claims = list(dict.fromkeys(wording.claims))
     numbers = {triple: number for number, triple in enumerate(facts, start=1)}
     said = " ".join(c.text + " " + "".join(f"[{numbers[t]}]" for t in c.evidence) for c in claims)
@@ -81,7 +84,7 @@ def word(
             text=said if _says_all(said, claims, composed) else f"{composed.text} {said}",
             claims=_in_order(claims, composed.claims),
         )
-    yield replace(composed, usage=wording.usage, exchanges=wording.exchanges, dropped=len(wording.refused))
+    yield replace(composed, usage=wording.usage, exchanges=wording.exchanges, dropped=unsaid)
 
 
 class _Wording:
@@ -136,6 +139,7 @@ class _Wording:
             if not isinstance(handles, list) or not handles or not isinstance(text, str):
                 continue
             if not all(_is_handle(handle, len(self._facts)) for handle in handles):
+                self.refused.append((Claim(" ".join(text.split()), "unsupported", ()), "facts that are not listed"))
                 continue
             evidence = tuple(dict.fromkeys(self._facts[int(handle[1:])] for handle in handles))
             claim = Claim(" ".join(text.split()), verdict_of(evidence, self._memory), evidence)

@@ -297,8 +297,13 @@ def test_claims_come_while_the_model_is_still_writing(demo: Assistant) -> None:
     ],
 )
 def test_a_reply_that_is_not_what_was_asked_for_ends_in_composed_text(asked: Any, value: Any) -> None:
-    answer, composed, _ = asked("Apollo 11", "commander", value)
+    answer, composed, _ = asked("Apollo 11", "commander", value, value)
     assert (answer.text, answer.claims) == (composed.text, composed.claims)
+
+
+def test_a_claim_without_facts_is_dropped_though_no_better_one_comes(asked: Any) -> None:
+    answer, composed, _ = asked("Apollo 11", "commander", reply("Neil Armstrong commanded Apollo 11.", "f9"), None)
+    assert (answer.text, answer.dropped) == (composed.text, 1)
 
 
 def test_results_that_the_model_leaves_out_are_said_by_code(asked: Any) -> None:
