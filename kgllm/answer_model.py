@@ -61,7 +61,7 @@ def word(
 
     A sentence that says more than its facts is sent back once, with what they do not hold; if the next one does so too
     it is dropped, and the answer says how many were. A question without facts to word (a no, a number, an answer of too
-    many facts) is composed by code alone, and so is what stands for a reply that is none.
+    many facts, facts beyond the model's context) is composed by code alone, and so is what stands for no reply.
     """
     composed = compose(plan, recalled, violations, index)
     facts = composed.facts
@@ -69,6 +69,9 @@ def word(
         yield composed
         return
     wording = _Wording(composed, facts, recalled, model)
+    if not wording.fits():
+        yield composed
+        return
     yield from wording.ask()
     unsaid = len(wording.refused)
     if unsaid:
@@ -104,6 +107,11 @@ class _Wording:
             Message("system", prompt("answer")),
             Message("user", f"Facts:\n{as_data(entries)}\n\nQuestion:\n{asked}"),
         ]
+
+    def fits(self) -> bool:
+        """Whether the facts, the answer and its repair are within what the model takes; so where nobody knows."""
+        length, prompt = self._model.context_length(), self._model.tokens(self._turns)
+        return length is None or prompt is None or prompt + 3 * _MAX_TOKENS <= length
 
     def ask(self) -> Iterator[Claim]:
         """The claims of the model's reply that are borne out, while it is still writing."""

@@ -6,7 +6,6 @@ import asyncio
 import threading
 import time
 import warnings
-from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import aclosing, contextmanager
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from kgllm import steps
 from kgllm.answer import Answer, Claim, abstain, compose
-from kgllm.background import Threads
+from kgllm.background import Threads, in_order
 from kgllm.cache import CachedModel, Completions
 from kgllm.conversation import Conversation
 from kgllm.errors import (
@@ -88,6 +87,8 @@ class Assistant:
         self.log = log
         self.served = served or Served()
         self._threads = Threads(in_flight)
+        self._preparing = threading.Lock()
+        self._hindered: tuple[float, KgllmError] | None = None
 
     def __enter__(self) -> Assistant:
         return self
@@ -146,38 +147,20 @@ class Assistant:
                 under_way.add_done_callback(lambda _: items.close())  # type: ignore[attr-defined]
 
     def ask_each(self, questions: Iterable[str]) -> Iterator[Answer | KgllmError]:
-        """The answer or the fault of each question, in their order, as they come.
+        """The answer or the fault of each question, in their order, each as soon as those before it are given.
 
         With a model ``in_flight`` questions are asked side by side, and about as many are read ahead. A fault of one
         takes nothing from the others; whatever ``questions`` itself raises comes after the answers to those before.
         """
         ended = threading.Event()
-        pending: deque[Future[Answer | KgllmError]] = deque()
-        given = iter(questions)
-        fault: BaseException | None = None
+        outcome = partial(self._outcome, ended=ended)
         try:
-            while True:
-                try:
-                    question = next(given)
-                except StopIteration:
-                    break
-                except Exception as error:
-                    fault = error
-                    break
-                if self.model is None:  # the embedded planner keeps a processor busy by itself
-                    yield self._outcome(question, ended)
-                    continue
-                pending.append(self._threads.submit(partial(self._outcome, question, ended)))
-                if len(pending) >= 2 * self.in_flight:  # so that a slow one at the head leaves no place empty
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-            if fault is not None:
-                raise fault
+            if self.model is None:  # the embedded planner keeps a processor busy by itself
+                yield from map(outcome, questions)
+            else:  # twice as many, so that a slow one at the head leaves no place empty
+                yield from in_order(outcome, questions, threads=self._threads, most=2 * self.in_flight)
         finally:
             ended.set()
-            for future in pending:
-                future.cancel()
 
     def ask_many(self, questions: Sequence[str]) -> list[Answer]:
         """Answer questions, in their order; with a model, side by side.
@@ -260,7 +243,7 @@ class Assistant:
         return KgllmError("the question was given up")
 
     def _stream(self, question: str, conversation: Conversation) -> _Progress:
-        _ = self.index  # what it takes to open or build it is no question's time
+        self._prepare()
         clock = _Clock()
         model = self._asked_model()
         with clock.stage("link"):
@@ -290,6 +273,23 @@ class Assistant:
         )
         self._record(answer, conversation)
         yield answer
+
+    def _prepare(self) -> None:
+        """Open what all questions share, once, before the time of the first is taken.
+
+        What hinders the one who opens hinders those who waited for it: they do not each try again for themselves.
+        """
+        asked = time.monotonic()
+        with self._preparing:
+            if self._hindered is not None and self._hindered[0] >= asked:
+                raise self._hindered[1]
+            try:
+                _ = self.index, self._embedded
+                if self.model is not None:  # then many threads ask at once, and none is to open a second one
+                    _ = self._briefing, self.workspace.fingerprint, self.workspace.shapes
+            except KgllmError as error:
+                self._hindered = (time.monotonic(), error)
+                raise
 
     def _read(self, question: str, conversation: Conversation) -> FollowUp:
         """The question as the embedded planner is to read it; a model reads it as it is."""
@@ -325,7 +325,14 @@ class Assistant:
                 return self._embedded.start(links)
             from kgllm.plan_model import ModelPlanning
 
-            return ModelPlanning(links, self._embedded, briefing=self._briefing, model=model, conversation=conversation)
+            return ModelPlanning(
+                links,
+                self._embedded,
+                briefing=self._briefing,
+                model=model,
+                conversation=conversation,
+                reranker=self.reranker,
+            )
 
     def _run(
         self,
@@ -388,6 +395,7 @@ class Assistant:
                 )
             if recalled.is_groundless:
                 observed = "what was found rests on no triple of the graph"
+                yield Step("recall", observed)
                 continue
             if recalled.is_empty:
                 observed = self._why_nothing(plan)

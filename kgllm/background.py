@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias, TypeVar
 
-__all__ = ["Threads"]
+__all__ = ["Threads", "in_order"]
 
+A = TypeVar("A")
 T = TypeVar("T")
 _Waiting: TypeAlias = "SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]"
 
@@ -25,6 +28,7 @@ class Threads:
     def __init__(self, most: int) -> None:
         self._most = most
         self._begun = 0
+        self._closed = False
         self._lock = threading.Lock()
         self._idle = threading.Semaphore(0)
         self._waiting: _Waiting = SimpleQueue()
@@ -32,9 +36,14 @@ class Threads:
         self._end.atexit = False
 
     def submit(self, work: Callable[[], T]) -> Future[T]:
-        """Have the work done in one of the threads; the future can be cancelled until it begins."""
+        """Have the work done in one of the threads; the future can be cancelled until it begins.
+
+        Raises ``RuntimeError`` after ``close``, as a ``ThreadPoolExecutor`` does.
+        """
         future: Future[T] = Future()
         with self._lock:
+            if self._closed:
+                raise RuntimeError("the assistant is closed")
             self._waiting.put((future, work))
             if not self._idle.acquire(blocking=False) and self._begun < self._most:
                 self._begun += 1
@@ -44,11 +53,39 @@ class Threads:
     def close(self) -> None:
         """Cancel what has not begun, and let each thread end with what it is at."""
         with self._lock:
+            self._closed = True
             try:
                 while (item := self._waiting.get_nowait()) is not None:
                     item[0].cancel()
             except Empty:
                 self._end()
+
+
+def in_order(work: Callable[[A], T], items: Iterable[A], *, threads: Threads, most: int) -> Iterator[T]:
+    """What the work makes of each item, in their order, done side by side; at most so many are read ahead.
+
+    What ``items`` itself raises comes after what came before it. To close the iterator cancels what has not begun.
+    """
+    pending: deque[Future[T]] = deque()
+    given = iter(items)
+    fault: Exception | None = None
+    try:
+        while fault is None:
+            try:
+                pending.append(threads.submit(partial(work, next(given))))
+            except StopIteration:
+                break
+            except Exception as error:
+                fault = error
+            while pending and (pending[0].done() or len(pending) >= most):
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+        if fault is not None:
+            raise fault
+    finally:
+        for future in pending:
+            future.cancel()
 
 
 def _work(waiting: _Waiting, idle: threading.Semaphore) -> None:

@@ -15,7 +15,7 @@ from kgllm.ontology import RDF_TYPE
 from kgllm.terms import Literal, Node, Triple, clean
 from kgllm.words import stem
 
-__all__ = ["LONGEST", "is_borne_out", "what_is_not"]
+__all__ = ["LONGEST", "what_is_not"]
 
 LONGEST = 240  # characters of a sentence
 
@@ -45,21 +45,18 @@ _MONTHS = (
 )  # fmt: skip
 
 
-def is_borne_out(text: str, evidence: Sequence[Triple], labels: Mapping[Node, str]) -> bool:
-    """Whether every word, number and date of a sentence stands in its evidence, and it carries no link or markup.
+def what_is_not(text: str, evidence: Sequence[Triple], labels: Mapping[Node, str]) -> str | None:
+    """What of a sentence its evidence does not bear out, for whoever is to word it again; ``None`` if nothing.
 
-    Dates and numbers may be written otherwise: ``1969-07-16`` as 16 July 1969, 2970000 as 2,970,000.
+    Every word, number and date of it has to stand in the evidence, and it may carry no link or markup. Dates and
+    numbers may be written otherwise: ``1969-07-16`` as 16 July 1969, 2970000 as 2,970,000.
 
     >>> from kgllm.terms import Literal, URIRef
     >>> fact = (URIRef("e:apollo_11"), URIRef("e:launch_date"), Literal("1969-07-16"))
-    >>> is_borne_out("It was launched on 16 July 1969.", [fact], {}), is_borne_out("Launched in 1970.", [fact], {})
-    (True, False)
+    >>> what_is_not("It was launched on 16 July 1969.", [fact], {})
+    >>> what_is_not("It was launched in 1970.", [fact], {})
+    '1970'
     """
-    return what_is_not(text, evidence, labels) is None
-
-
-def what_is_not(text: str, evidence: Sequence[Triple], labels: Mapping[Node, str]) -> str | None:
-    """What of a sentence its evidence does not bear out, for whoever is to word it again; ``None`` if nothing."""
     if not evidence or len(text) > LONGEST or clean(text, cap=None) != text or _LINK_OR_MARKUP.search(text):
         return "a link, markup, or more than one short sentence"
     names: dict[Node, str] = {term: name_of(term, labels).casefold() for triple in evidence for term in triple}

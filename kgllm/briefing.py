@@ -36,9 +36,9 @@ class Briefing:
     pools: Pools
     budget: int
 
-    def fits(self, message: Message, model: LanguageModel) -> bool:
-        """Whether the briefing and a message are within the budget, as the model counts."""
-        return _tokens([self.message, message], model) <= self.budget
+    def fits(self, turns: Sequence[Message], model: LanguageModel) -> bool:
+        """Whether the briefing and what comes after it are within the budget, as the model counts."""
+        return _tokens([self.message, *turns], model) <= self.budget
 
 
 def brief(index: Index, model: LanguageModel) -> Briefing:

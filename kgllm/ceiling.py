@@ -22,15 +22,18 @@ from kgllm.index import Index
 from kgllm.link import link
 from kgllm.plan_embedded import EmbeddedPlanner
 from kgllm.protocols import Progress
-from kgllm.query_schema import POOLS, Handles, Pools
+from kgllm.query_schema import Handles, Pools
 from kgllm.similarity import Vocabulary
 from kgllm.terms import Literal, Term, URIRef, n3
 from kgllm.vocabularies import RDF_TYPE, RDFS_SUBCLASS
 
-__all__ = ["Named", "algebra", "ceiling", "named"]
+__all__ = ["POOLS", "Named", "algebra", "ceiling", "named"]
 
 _KINDS = ("nodes", "properties", "classes", "values")
 _NEEDED = ("nodes", "properties", "classes")
+
+POOLS: tuple[Pools, ...] = (Pools(16, 52, 12, 20), Pools(40, 92, 40, 28), Pools(80, 276, 100, 44))
+"""100, 200 and 500 handles."""
 
 
 @dataclass(frozen=True, slots=True)

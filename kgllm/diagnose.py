@@ -11,8 +11,6 @@ from kgllm.terms import URIRef
 
 __all__ = ["why_nothing"]
 
-_TIMEOUT_S = 2.0  # a reason is worth no more
-
 
 def why_nothing(query: Query, index: Index) -> str:
     """The first condition with which a query that holds nowhere stops holding."""
@@ -32,10 +30,15 @@ def why_nothing(query: Query, index: Index) -> str:
             held = replace(held, alternatives=(*held.alternatives, options))
             if not _holds(held, index):
                 return "the conditions hold, but with none of the alternatives in either"
+        held = replace(held, optional=where.optional, computed=where.computed)
         for comparison in where.comparisons:
-            held = replace(held, comparisons=(*held.comparisons, comparison), computed=where.computed)
+            held = replace(held, comparisons=(*held.comparisons, comparison))
             if not _holds(held, index):
                 return f"the conditions hold, but not where {_compared(comparison, index)}"
+        for ways in where.either:
+            held = replace(held, either=(*held.either, ways))
+            if not _holds(held, index):
+                return "the conditions hold, but none of the comparisons in either does"
     except DeadlineError:
         return "it has nothing that fits the pattern"
     if where.negated:
@@ -52,7 +55,7 @@ def _with(group: Group, pattern: TriplePattern, kinds: dict[Variable, Values]) -
 
 
 def _holds(group: Group, index: Index) -> bool:
-    return index.store.ask(Query("ask", group).to_sparql(index.namespaces), timeout_s=_TIMEOUT_S)
+    return index.store.ask(Query("ask", group).to_sparql(index.namespaces))
 
 
 def _said(pattern: TriplePattern, index: Index) -> str:

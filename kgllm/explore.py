@@ -14,12 +14,12 @@ from kgllm.descriptions import Description
 from kgllm.index import Index
 from kgllm.ontology import Ontology, is_vocabulary
 from kgllm.query_schema import LONGEST_SEARCH, Handles, PlanError, Pools
-from kgllm.terms import Literal, Term, URIRef, local_name, n3
+from kgllm.terms import Literal, Term, URIRef, clean, local_name, n3
 
 __all__ = ["Seen", "explore", "is_wish", "node_entry", "value_entry"]
 
 _SHOWN = 16
-_HITS = 12
+_HITS = 6  # of a search; two more can follow before the pool has no room
 _WISHES = {"look", "values", "search"}
 
 
@@ -37,10 +37,13 @@ def is_wish(plan: Any) -> bool:
     return isinstance(plan, dict) and len(plan) == 1 and not _WISHES.isdisjoint(plan)
 
 
-def explore(plan: Mapping[str, Any], handles: Handles, *, pools: Pools, index: Index, timeout_s: float = 5) -> Seen:
-    """Fulfil a wish. Raises ``PlanError`` for one that names nothing, ``DeadlineError`` for one that takes too long."""
+def explore(plan: Mapping[str, Any], handles: Handles, *, pools: Pools, index: Index, entered: dict[str, int]) -> Seen:
+    """Fulfil a wish. Raises ``PlanError`` for one that names nothing, ``DeadlineError`` for one that takes too long.
+
+    ``entered`` counts by letter what earlier wishes brought, which keeps its handles; it is brought up to date.
+    """
     ((kind, wanted),) = plan.items()
-    places = _Places(handles, pools, index)
+    places = _Places(handles, pools, index, entered)
     if kind == "search":
         if not isinstance(wanted, str) or not wanted.strip():
             raise PlanError("search has no words")
@@ -53,11 +56,10 @@ def explore(plan: Mapping[str, Any], handles: Handles, *, pools: Pools, index: I
         raise PlanError(f"{kind} has {str(wanted)[:40]}, which is no {'node' if kind == 'look' else 'property'}")
     label = index.label(term)
     if kind == "look":
-        _look(term, places, index, timeout_s)
+        _look(term, places, index)
         return places.seen(f"looked at the properties of {label}")
     rows = index.store.select(
-        f"SELECT ?o (COUNT(*) AS ?n) WHERE {{ ?s {n3(term)} ?o }} GROUP BY ?o ORDER BY DESC(?n) ?o LIMIT {_SHOWN}",
-        timeout_s=timeout_s,
+        f"SELECT ?o (COUNT(*) AS ?n) WHERE {{ ?s {n3(term)} ?o }} GROUP BY ?o ORDER BY DESC(?n) ?o LIMIT {_SHOWN}"
     )
     for value, count in rows.rows:
         if isinstance(value, URIRef | Literal):
@@ -65,19 +67,15 @@ def explore(plan: Mapping[str, Any], handles: Handles, *, pools: Pools, index: I
     return places.seen(f"looked at what {label} leads to")
 
 
-def _look(node: URIRef, places: _Places, index: Index, timeout_s: float) -> None:
+def _look(node: URIRef, places: _Places, index: Index) -> None:
     """Every property of a node with an example, forwards and backwards; a hub's many neighbours are not walked."""
     stated = [p for p in index.ontology.properties.values() if p.signatures and not is_vocabulary(p.iri)]
     for pattern, arrow in ((f"{n3(node)} ?p ?o", "→"), (f"?o ?p {n3(node)}", "←")):
         known = " ".join(n3(p.iri) for p in stated)
-        rows = index.store.select(
-            f"SELECT ?p WHERE {{ VALUES ?p {{ {known} }} FILTER EXISTS {{ {pattern} }} }}", timeout_s=timeout_s
-        )
+        rows = index.store.select(f"SELECT ?p WHERE {{ VALUES ?p {{ {known} }} FILTER EXISTS {{ {pattern} }} }}")
         for (prop,) in rows.rows[:_SHOWN]:
             if isinstance(prop, URIRef):
-                one = index.store.select(
-                    f"SELECT ?o WHERE {{ {pattern.replace('?p', n3(prop))} }} LIMIT 1", timeout_s=timeout_s
-                )
+                one = index.store.select(f"SELECT ?o WHERE {{ {pattern.replace('?p', n3(prop))} }} LIMIT 1")
                 example = _named(one.rows[0][0], index) if one.rows else ""
                 places.enter(prop, "property", f"{arrow} {example}")
 
@@ -87,9 +85,9 @@ def _named(term: Term | None, index: Index) -> str:
 
 
 class _Places:
-    """The handles while something is seen; what is new is entered from the end of its pool, half of it at most."""
+    """The handles while something is seen; what is new is entered from the end of its pool."""
 
-    def __init__(self, handles: Handles, pools: Pools, index: Index) -> None:
+    def __init__(self, handles: Handles, pools: Pools, index: Index, entered: dict[str, int]) -> None:
         self.index = index
         self.pools: dict[str, list[Any]] = {
             "n": list(handles.nodes),
@@ -98,7 +96,7 @@ class _Places:
             "v": list(handles.values),
         }
         self.sizes = {"n": pools.nodes, "p": pools.properties, "c": pools.classes, "v": pools.values}
-        self.entered: dict[str, int] = dict.fromkeys("npcv", 0)
+        self.entered = entered
         self.entries: dict[str, str] = {}
 
     def enter(self, term: URIRef | Literal, kind: str, told: str = "") -> None:
@@ -110,7 +108,7 @@ class _Places:
         elif len(pool) < self.sizes[letter]:
             pool.append(term)
             number = len(pool) - 1
-        elif self.entered[letter] < self.sizes[letter] // 2:
+        elif self.entered[letter] < self.sizes[letter] * 3 // 4:
             self.entered[letter] += 1
             number = self.sizes[letter] - self.entered[letter]
             pool[number] = term
@@ -122,7 +120,7 @@ class _Places:
     def seen(self, sentence: str) -> Seen:
         """What has been entered."""
         handles = Handles(*(tuple(self.pools[letter]) for letter in "npcv"))
-        return Seen(handles, dict(list(self.entries.items())[: 2 * _SHOWN]), sentence)
+        return Seen(handles, dict(list(self.entries.items())[: 2 * _SHOWN]), clean(sentence))
 
 
 def _entry(term: URIRef | Literal, letter: str, index: Index) -> str:

@@ -205,6 +205,12 @@ def _in_process(settings: Settings) -> LanguageModel:
         raise SettingsError(
             f"{IN_PROCESS} names no model for vLLM to run", try_next="--base-url vllm:FOLDER, or a model hub's name"
         )
+    if settings.temperature or settings.seed is not None:
+        raise SettingsError(
+            f"{IN_PROCESS}{name} is asked with temperature 0 and without a seed",
+            why="vLLM in a process of its own is for batches whose answers repeat",
+            try_next="serve the model, and name the server with --base-url",
+        )
     return VllmProcess(name)
 
 

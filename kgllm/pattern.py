@@ -207,7 +207,7 @@ class Group:
             return
         taken = {variable for pattern in self.patterns for variable in pattern.variables()}
         taken.update(variable for query in self.nested for variable in query.columns())
-        taken.update(v for groups in self.alternatives for group in groups for v in group.variables())
+        taken.update(v for groups in (*self.alternatives, self.optional) for group in groups for v in group.variables())
         for computed in self.computed:
             if computed.variable in {*taken, *computed.variables()}:
                 raise ValueError(f"{computed.variable} is computed, and stands for something else already")
@@ -275,13 +275,14 @@ class Group:
         for groups in self.alternatives:
             bodies = [f"{{\n{group.to_sparql(namespaces, indent=deeper)}\n{indent}}}" for group in groups]
             lines.append(indent + " UNION ".join(bodies))
-        lines += [f"{indent}BIND(({c.expression(namespaces, {})}) AS {c.variable})" for c in self.computed]
-        lines += tables[True]
         parts = (("OPTIONAL", self.optional), ("FILTER NOT EXISTS", self.negated), ("FILTER EXISTS", self.required))
         for keyword, inner in parts:
             lines += [
                 f"{indent}{keyword} {{\n{group.to_sparql(namespaces, indent=deeper)}\n{indent}}}" for group in inner
             ]
+            if keyword == "OPTIONAL":  # what is computed may be made of what it binds
+                lines += [f"{indent}BIND(({c.expression(namespaces, {})}) AS {c.variable})" for c in self.computed]
+                lines += tables[True]
         lines += [f"{indent}FILTER({comparison.to_sparql(namespaces)})" for comparison in self.comparisons]
         for options in self.either:
             ways = [" && ".join(f"({c.to_sparql(namespaces)})" for c in option) for option in options]

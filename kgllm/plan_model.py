@@ -7,6 +7,7 @@ what was observed.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from kgllm.briefing import PLAN_TOKENS, Briefing, class_entry, property_entry
@@ -22,7 +23,7 @@ from kgllm.prompting import as_data, as_reply
 from kgllm.protocols import Exchange, LanguageModel, Message, Reranker, Step, Usage
 from kgllm.query_json import parse_query
 from kgllm.query_schema import ABSTAIN, Handles, PlanError, plan_schema
-from kgllm.terms import URIRef, n3
+from kgllm.terms import URIRef, clean, n3
 
 __all__ = ["ModelPlanning"]
 
@@ -31,6 +32,7 @@ _WISHES = 6  # steps of exploring, at most
 _TOLD = 6  # nodes of which the properties are told
 _MOST_TOLD = 12
 T = TypeVar("T")
+_LEAST_TURNS = 4  # the briefing, the question, and what was said last with what came of it
 _NOTHING_EARLIER = Conversation()
 
 
@@ -60,8 +62,9 @@ class ModelPlanning:
         self._model = model
         self._index: Index = planner.vocabulary.index
         self._wishes = 0
+        self._entered = dict.fromkeys("npcv", 0)
         self._plans = 0
-        asked = question_message(
+        asked, self.handles = question_message(
             links.question, self.handles, briefing=briefing, model=model, index=self._index, conversation=conversation
         )
         self._turns = [briefing.message, asked]
@@ -85,7 +88,7 @@ class ModelPlanning:
                     raise PlanError("there is no more to be seen; give a plan")
                 query = parse_query(plan, self.handles, self._index.ontology)
             except PlanError as error:
-                yield Step("plan", f"sent a plan back: {error}")
+                yield Step("plan", clean(f"sent a plan back: {error}"))
                 self._send_back({"wrong": str(error)}, "Give another plan.")
                 continue
             used = query.iris()
@@ -95,6 +98,7 @@ class ModelPlanning:
 
     def _ask(self) -> Any:
         """What the model says next under the schema; ``None`` for what is not that."""
+        self._forget()
         self.rounds += 1
         (completion,) = self._model.complete(
             [self._turns], schema=plan_schema(self._briefing.pools), max_tokens=PLAN_TOKENS
@@ -110,14 +114,20 @@ class ModelPlanning:
     def _fulfil(self, wish: Any) -> Step:
         """Show the model what it asked to see."""
         try:
-            seen = explore(wish, self.handles, pools=self._briefing.pools, index=self._index)
+            seen = explore(wish, self.handles, pools=self._briefing.pools, index=self._index, entered=self._entered)
         except (PlanError, DeadlineError) as error:
-            self._send_back({"wrong": str(error)}, "Ask for something else, or give a plan.")
-            return Step("look", f"could not see more: {error}")
+            reason = error.what if isinstance(error, DeadlineError) else str(error)
+            self._send_back({"wrong": reason}, "Ask for something else, or give a plan.")
+            return Step("look", clean(f"could not see more: {reason}"))
         self.handles = seen.handles
         told = as_data(seen.entries) if seen.entries else as_data({"observed": "there is nothing"})
         self._turns.append(Message("user", f"Seen, with the handles that stand for it from now on:\n{told}"))
         return Step("look", seen.sentence)
+
+    def _forget(self) -> None:
+        """Leave out the oldest of what was said since the question, where the prompt has grown beyond its budget."""
+        while len(self._turns) > _LEAST_TURNS and not self._briefing.fits(self._turns[1:], self._model):
+            del self._turns[2:4]
 
     def _send_back(self, observed: dict[str, str], request: str) -> None:
         self._turns.append(Message("user", f"{as_data(observed)}\n{request}"))
@@ -131,10 +141,11 @@ def question_message(
     model: LanguageModel,
     index: Index,
     conversation: Conversation = _NOTHING_EARLIER,
-) -> Message:
+) -> tuple[Message, Handles]:
     """The candidates that the briefing has not, the conversation, and the question last, within the budget.
 
-    What does not fit is left out: first the oldest turns of the conversation, then the least likely nodes.
+    What does not fit is left out, and has no handle: first the oldest turns of the conversation, then the least likely
+    nodes.
     """
     entries = list(_entries(handles, briefing, index).items())
     turns = [f"{turn.question} — {turn.answer_text}" for turn in conversation.turns]
@@ -143,8 +154,9 @@ def question_message(
         earlier = f"Earlier:\n{told}\n\n" if turns else ""
         asked = as_data({"question": question}, cap=None)
         message = Message("user", f"Candidates:\n{as_data(dict(entries))}\n\n{earlier}Question:\n{asked}")
-        if not (turns or entries) or briefing.fits(message, model):
-            return message
+        if not (turns or entries) or briefing.fits([message], model):
+            listed = sum(handle.startswith("n") for handle, _ in entries)
+            return message, replace(handles, nodes=handles.nodes[:listed])
         if turns:
             del turns[: max(1, len(turns) // 4)]
         else:

@@ -1,8 +1,8 @@
 """The schema that a model's plan is constrained to: a query over handles, or a wish to see more of the graph.
 
-It is the same for every question over a graph, so that a server compiles its grammar once: the pools of handles have
-one of three sizes, chosen by the graph's ontology. A plan holds only what it needs, since what it writes is what takes
-time. It keeps to what grammar engines and OpenAI's strict mode both support: an object at the root, enums, bounded
+It is the same for every question over a graph, so that a server compiles its grammar once. A plan holds only what it
+needs, since what it writes is what takes time.
+It keeps to what grammar engines and OpenAI's strict mode both support: an object at the root, enums, bounded
 arrays, alternatives, and required properties in a fixed order.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 from kgllm.query import Variable
 from kgllm.terms import Literal, URIRef
 
-__all__ = ["POOLS", "VARIABLES", "Handles", "PlanError", "Pools", "plan_schema"]
+__all__ = ["VARIABLES", "Handles", "PlanError", "Pools", "plan_schema"]
 
 VARIABLES = 24
 LONGEST_SEARCH = 80  # characters
@@ -43,10 +43,6 @@ class Pools:
     def size(self) -> int:
         """All of them."""
         return self.nodes + self.properties + self.classes + self.values
-
-
-POOLS: tuple[Pools, ...] = (Pools(16, 52, 12, 20), Pools(40, 92, 40, 28), Pools(80, 276, 100, 44))
-"""100, 200 and 500 handles, for which ``kgllm eval --candidates`` tells what they are worth on a set of questions."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,10 +104,8 @@ def _evidence(
         whole = [row[0] for row in rows.rows if row[0] is not None]
         found = _solutions(query, (), index, timeout_s)
         counted = [solution.get(first.variable.name) for solution in found] if first is not None else []
-        triples = _take_in(query, found, memory, None, index, timeout_s).get(None, ())
-        triples = tuple(dict.fromkeys([*triples, *_nested(query, memory, index, timeout_s)]))
+        triples = _take_in(query, found, memory, None, index, timeout_s).get(None, ()) or tuple(memory.triples())
         return dict.fromkeys(whole, triples), tuple(dict.fromkeys(term for term in counted if term is not None))
-    _nested(query, memory, index, timeout_s)
     missing = list(dict.fromkeys(row[0] for row in rows.rows if row[0] is not None))[:_TRACED]
     evidence: dict[Term, tuple[Triple, ...]] = {}
     while missing:
@@ -119,17 +117,32 @@ def _evidence(
         if not traced or not restricted:
             break
         missing = [term for term in missing if term not in evidence]
+    if not evidence:  # what rests on nested queries alone rests on all that they do
+        evidence = dict.fromkeys(missing, tuple(memory.triples())) if len(memory) else {}
     return evidence, ()
 
 
-def _nested(query: Query, memory: WorkingMemoryGraph, index: Index, timeout_s: float) -> list[Triple]:
-    """Take in what nested queries rest on: the members of an average that rows are compared with, the first of them."""
-    triples: dict[Triple, None] = {}
-    for group in query.where.groups():
-        for inner in group.nested:
-            found = _solutions(inner, (), index, timeout_s)[:_TRACED]
-            triples |= dict.fromkeys(_take_in(inner, found, memory, None, index, timeout_s).get(None, ()))
-    return list(triples)
+def _nested(
+    query: Query,
+    solutions: Sequence[dict[str, Term | None]],
+    memory: WorkingMemoryGraph,
+    index: Index,
+    timeout_s: float,
+) -> list[dict[Term, list[Triple]]]:
+    """Take in what the nested queries rest on, and return it by the term of their first column.
+
+    Of one that only restricts a variable, the part that the solutions use; of an average, the first of its members.
+    """
+    found: list[dict[Term, list[Triple]]] = []
+    for inner in query.where.nested:
+        column = inner.select[0] if inner.select else None
+        by = column if isinstance(column, Variable) and not inner.made else None
+        used = dict.fromkeys(term for s in solutions if by is not None and (term := s.get(by.name)) is not None)
+        is_named = bool(used) and not any(isinstance(term, BNode) for term in used)
+        within = _solutions(inner, list(used)[:_SOLUTION_LIMIT] if is_named else (), index, timeout_s)
+        taken = _take_in(inner, within if is_named else within[:_TRACED], memory, by, index, timeout_s)
+        found.append({term: list(triples) for term, triples in taken.items() if term is not None and by is not None})
+    return found
 
 
 def _solutions(query: Query, answers: Sequence[Term], index: Index, timeout_s: float) -> list[dict[str, Term | None]]:
@@ -156,6 +169,8 @@ def _take_in(
     """
     plain = set(query.where.patterns)
     chains = _chains(query, solutions, index, timeout_s)
+    nested = _nested(query, solutions, memory, index, timeout_s)
+    restricted = [(inner.columns()[0].name, triples) for inner, triples in zip(query.where.nested, nested, strict=True)]
     made = [
         (solution.get(by.name) if by is not None else None, triple, pattern in plain)
         for solution in solutions
@@ -169,7 +184,8 @@ def _take_in(
             memory.assert_triple(triple)
             collected[owner][triple] = None
     for solution, chain in zip(solutions, chains, strict=True):
-        for triple in chain:
+        members = [t for name, triples in restricted for t in triples.get(solution.get(name), ())]  # type: ignore[arg-type]
+        for triple in [*chain, *members]:
             memory.assert_triple(triple)
             collected[solution.get(by.name) if by is not None else None][triple] = None
     return {owner: tuple(triples) for owner, triples in collected.items()}

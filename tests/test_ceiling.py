@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from kgllm.assistant import Assistant
-from kgllm.ceiling import Named, ceiling, named
+from kgllm.ceiling import POOLS, Named, ceiling, named
 from kgllm.errors import InputError
-from kgllm.query_schema import POOLS, Pools
+from kgllm.query_schema import Pools
 from kgllm.terms import Literal, URIRef
 
 EX = "http://example.org/"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from kgllm.plan import Plan
 from kgllm.plan_embedded import EmbeddedPlanner
 from kgllm.plan_model import ModelPlanning
 from kgllm.protocols import LanguageModel, Message, Step
-from kgllm.query_schema import ABSTAIN, Pools, plan_schema
+from kgllm.query_schema import ABSTAIN, PlanError, Pools, plan_schema
 from kgllm.similarity import Vocabulary
 from kgllm.terms import Literal
 from kgllm.testing import ScriptedModel
@@ -176,6 +177,33 @@ def test_what_a_search_brings_gets_handles_that_the_next_plan_can_use(planner: E
     assert len(turns.handles.nodes) == pools_for(planner.vocabulary.index).nodes
 
 
+def test_what_a_second_search_brings_leaves_the_handles_of_the_first(planner: EmbeddedPlanner) -> None:
+    turns, _ = planning(planner, {"plan": {"search": "gloves"}}, {"plan": {"search": "telescope in orbit"}})
+    steps = turns.propose(None)
+    next(steps)
+    first = turns.handles.nodes
+    next(steps)
+    new = [number for number, iri in enumerate(turns.handles.nodes) if iri != first[number]]
+    brought = [number for number, iri in enumerate(first) if iri not in prompted_nodes(planner)]
+    assert new
+    assert not set(new) & set(brought)
+
+
+def prompted_nodes(planner: EmbeddedPlanner) -> set[Any]:
+    links = link(QUESTION, vocabulary=planner.vocabulary)
+    return set(candidates(links, planner, pools=pools_for(planner.vocabulary.index)).nodes)
+
+
+def test_a_label_and_a_models_words_are_no_control_codes_in_a_step(planner: EmbeddedPlanner) -> None:
+    escape = "\x1b]0;x\x07"
+    turns, _ = planning(
+        planner, {"plan": {"search": f"a{escape}b"}}, plan({"s": escape, "p": "p0", "o": "x0"}), None, None
+    )
+    steps = [step.text for step in turns.propose(None) if isinstance(step, Step)]
+    assert len(steps) >= 2
+    assert not any("\x1b" in text or "\x07" in text for text in steps)
+
+
 def test_the_values_of_a_property_can_be_seen(planner: EmbeddedPlanner) -> None:
     turns, model = planning(planner, {"plan": {"values": handle(planner, "nationality")}}, good(planner))
     assert proposal(turns, None) is not None
@@ -270,9 +298,25 @@ def test_a_graph_too_large_for_the_model_is_told_in_part(planner: EmbeddedPlanne
     whole, part = (brief(planner.vocabulary.index, model([])) for model in (ScriptedModel, Narrow))
     assert part.pools.properties < whole.pools.properties
     assert len(part.message.content) < len(whole.message.content)
-    turns = started(planner, Narrow([None] * 3), QUESTION)
+    search = {"plan": {"search": "spacecraft that orbit the Moon"}}
+    turns = started(planner, Narrow([search] * 6 + [None] * 3), QUESTION)
     list(turns.propose(None))
-    assert sum(len(turn.content.split()) for turn in turns.exchanges[0].prompt) <= part.budget
+    assert len(turns.exchanges) == 9
+    for exchange in turns.exchanges:
+        assert sum(len(turn.content.split()) for turn in exchange.prompt) <= part.budget
+
+
+def test_a_node_that_the_prompt_has_no_room_for_has_no_handle(planner: EmbeddedPlanner) -> None:
+    model = ScriptedModel([None] * 3)
+    briefing = brief(planner.vocabulary.index, model)
+    narrow = replace(briefing, budget=(model.tokens([briefing.message]) or 0) + 150)
+    turns = ModelPlanning(link(QUESTION, vocabulary=planner.vocabulary), planner, briefing=narrow, model=model)
+    list(turns.propose(None))
+    told = turns.exchanges[0].prompt[1].content
+    assert f'"n{len(turns.handles.nodes) - 1}": ' in told
+    assert '"n19": ' not in told
+    with pytest.raises(PlanError, match="n19 is not listed"):
+        turns.handles.term("n19")
 
 
 EVIL = r"""

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from kgllm.ceiling import POOLS
 from kgllm.engines.guard import refuse_unless_read_only
 from kgllm.ontology import RDF_TYPE, Class, Ontology, Property, Signature
 from kgllm.query import Aggregate, Comparison, Group, Order, Query, TriplePattern, Values, Variable
 from kgllm.query_json import parse_query, write_query
-from kgllm.query_schema import POOLS, VARIABLES, Handles, PlanError, plan_schema
+from kgllm.query_schema import VARIABLES, Handles, PlanError, plan_schema
 from kgllm.terms import Literal, Namespaces, URIRef
 
 few = settings(max_examples=200, deadline=None)

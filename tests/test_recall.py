@@ -8,7 +8,8 @@ import pytest
 
 from kgllm import Assistant
 from kgllm.answer import Claim, render_claims, render_text
-from kgllm.query import Aggregate, Comparison, Group, Order, Path, Query, TriplePattern, Variable
+from kgllm.ontology import RDF_TYPE
+from kgllm.query import Aggregate, Comparison, Group, Order, Path, Query, TriplePattern, Values, Variable
 from kgllm.recall import Recalled, recall
 from kgllm.terms import Literal, URIRef
 
@@ -179,3 +180,27 @@ def test_rows_compared_with_an_average_keep_in_memory_what_it_is_the_average_of(
     assert [row[0] for row in found.rows.rows] == [ex("cart")]
     assert found.evidence[ex("cart")] == ((ex("cart"), weight, integer(90)),)
     assert {s for s, _, _ in found.memory.triples()} == {ex("cart"), ex("wheel"), ex("axle")}
+
+
+def test_a_restriction_by_a_nested_query_is_evidence_of_its_row_and_of_no_other(of_parts: Recall) -> None:
+    kind = Variable("kind")
+    parts = Query(
+        "select", Group((TriplePattern(X, RDF_TYPE, kind),), values=(Values(kind, (ex("Part"), ex("Cart"))),)), (X,)
+    )
+    weighed = Group((TriplePattern(X, ex("weight"), YEAR),), nested=(parts,))
+    found = of_parts(Query("select", weighed, (X,)))
+    assert set(found.evidence[ex("cart")]) == {
+        (ex("cart"), ex("weight"), integer(90)),
+        (ex("cart"), RDF_TYPE, ex("Cart")),
+    }
+    total = of_parts(Query("select", weighed, (Aggregate("sum", YEAR),)))
+    assert str(total.rows.rows[0][0]) == "129"
+    assert {s for s, _, _ in total.evidence[total.rows.rows[0][0]]} == {ex("cart"), ex("wheel"), ex("axle")}  # type: ignore[index]
+    assert ex("bolt") not in total.memory.nodes()
+
+
+def test_what_rests_on_nested_queries_alone_rests_on_all_they_do(of_parts: Recall) -> None:
+    each = Query("select", Group((TriplePattern(X, ex("partOf"), YEAR),)), (X, Aggregate("count", YEAR)), group_by=(X,))
+    mean = of_parts(Query("select", Group(nested=(each,)), (Aggregate("avg", Variable("number"), "mean"),)))
+    assert not mean.is_groundless
+    assert len(mean.memory) == 4

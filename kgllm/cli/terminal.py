@@ -97,6 +97,9 @@ class Terminal:
     def step(self, text: str) -> None:
         """Show what was done last, in one line that changes; nothing where standard error is no terminal."""
         if not self.quiet and sys.stderr.isatty():
+            from kgllm.terms import clean
+
+            text = clean(text)  # it may hold a label, or what a model wrote
             width = shutil.get_terminal_size().columns - 1
             shown = text if len(text) <= width else text[: max(0, width - 1)] + "…"
             self._bar_is_up = True

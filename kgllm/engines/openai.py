@@ -114,6 +114,7 @@ class OpenAIServer:
         self._server.model = self.name
         self._refuses_schemas = False
         self._takes_template_settings = True
+        self._counts = True
 
     def complete(
         self, conversations: Sequence[Sequence[Message]], *, schema: Mapping[str, Any], max_tokens: int
@@ -277,7 +278,7 @@ class OpenAIServer:
 
     async def _count(self, prompt: str | Sequence[Message]) -> int | None:
         served = await self._server.describe()
-        if not served.is_vllm:
+        if not (served.is_vllm and self._counts):
             return None
         what: dict[str, Any] = (
             {"prompt": prompt}
@@ -285,7 +286,15 @@ class OpenAIServer:
             else {"messages": _turns(prompt), "add_generation_prompt": True, **self._without_thinking(served)}
         )
         address = f"{self.base_url.removesuffix('/v1')}/tokenize"
-        count = (await self._server.call("POST", address, {"model": self.name, **what})).get("count")
+        try:
+            count = (await self._server.call("POST", address, {"model": self.name, **what})).get("count")
+        except StatusError as refused:
+            if self._refuses_template_settings(refused, what):
+                return await self._count(prompt)
+            if refused.status not in {401, 403, 404, 405, 501}:
+                raise
+            self._counts = False  # a proxy that lets through what begins with /v1 alone
+            return None
         return count if isinstance(count, int) else None
 
     def _without_thinking(self, served: Served) -> dict[str, Any]:
