@@ -11,13 +11,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import rdflib
 
 import kgllm
 from kgllm import Assistant, BatchError, ModelServerError, QuestionError, Step
-from kgllm.protocols import Completion, Message, Usage
+from kgllm.protocols import Completion, Message, Usage, Vectors
 from kgllm.terms import BNode, Literal, URIRef
+from kgllm.testing import ScriptedModel
 
 ROOT = Path(__file__).resolve().parents[1]
 SPACE = "https://example.org/spaceflight/"
@@ -385,3 +387,43 @@ def test_close_leaves_no_process_behind(open_cached: Open) -> None:
         assert children() - before
     assert children() <= before
     kg.close()  # twice is harmless
+
+
+class Liking:
+    """A reranker that likes one word."""
+
+    name = "liking"
+
+    def __init__(self, word: str) -> None:
+        self.word = word
+        self.asked = 0
+
+    def scores(self, question: str, texts: Sequence[str]) -> Vectors:
+        self.asked += 1
+        return np.array([float(self.word in text) for text in texts], dtype=np.float32)
+
+
+def test_a_reranker_orders_the_nodes_that_a_model_is_offered(demo: Assistant) -> None:
+    reranker, question = Liking("rover"), "Which vehicles drove about up there?"
+    asking = Assistant(demo.workspace, model=ScriptedModel([None] * 3), reranker=reranker)
+    asked = asking.ask(question).exchanges[0].prompt[1].content
+    plain = Assistant(demo.workspace, model=ScriptedModel([None] * 3)).ask(question).exchanges[0].prompt[1].content
+    assert reranker.asked == 1
+    assert asked != plain
+    assert asked.index("(rover)") <= plain.index("(rover)")
+
+
+def test_a_server_that_cannot_brief_hinders_all_who_wait_for_it_once(demo: Assistant) -> None:
+    class Gone(ScriptedModel):
+        tries = 0
+
+        def context_length(self) -> int | None:
+            Gone.tries += 1
+            time.sleep(0.3)
+            raise ModelServerError("no model server answers")
+
+    began = time.monotonic()
+    outcomes = list(Assistant(demo.workspace, model=Gone([]), in_flight=8).ask_each(["Who?"] * 8))
+    assert [str(outcome) for outcome in outcomes] == ["no model server answers"] * 8
+    assert Gone.tries == 1
+    assert time.monotonic() - began < 2

@@ -6,11 +6,12 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from kgllm.background import Threads
+from kgllm.background import Threads, in_order
 
 ROOT = Path(__file__).parents[1]
 
@@ -52,7 +53,47 @@ def test_closing_cancels_what_has_not_begun() -> None:
 
 
 def test_a_thread_that_waits_does_not_hold_up_the_exit() -> None:
-    code = (
-        "import time; from kgllm.background import Threads; Threads(1).submit(lambda: time.sleep(60)); time.sleep(0.1)"
-    )
+    code = "import time; from kgllm.background import Threads, in_order; Threads(1).submit(lambda: time.sleep(60)); time.sleep(0.1)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=20, check=True)
+
+
+def test_after_the_end_nothing_is_taken_that_would_never_be_done() -> None:
+    threads = Threads(2)
+    threads.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        threads.submit(lambda: 1)
+
+
+def test_results_come_in_order_and_as_soon_as_those_before_them() -> None:
+    threads, slow = Threads(4), threading.Event()
+
+    def work(number: int) -> int:
+        if number == 1:
+            slow.wait(5)
+        return number
+
+    def numbers() -> Iterator[int]:
+        yield 0
+        time.sleep(0.2)
+        yield from range(1, 6)
+
+    coming = in_order(work, numbers(), threads=threads, most=4)
+    began = time.monotonic()
+    assert next(coming) == 0
+    assert time.monotonic() - began < 1
+    slow.set()
+    assert list(coming) == [1, 2, 3, 4, 5]
+    threads.close()
+
+
+def test_what_the_items_raise_comes_after_what_came_before() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise ValueError("no more")
+
+    threads = Threads(2)
+    coming = in_order(lambda number: number, items(), threads=threads, most=4)
+    assert next(coming) == 1
+    with pytest.raises(ValueError, match="no more"):
+        next(coming)
+    threads.close()

@@ -148,6 +148,14 @@ def test_tokens_and_their_limit_are_unknown_where_the_server_does_not_tell() -> 
         assert (model.tokens("three tokens here"), model.context_length()) == (None, None)
 
 
+def test_a_server_behind_a_proxy_without_tokenize_is_asked_all_the_same() -> None:
+    with serving(says({"error": {"message": "not found"}}, status=404), says(completion()), owner="vllm") as server:
+        model = OpenAIServer(server.base_url, model="tiny")
+        assert (model.tokens("three tokens here"), model.tokens("three")) == (None, None)
+        assert len(server.requests) == 1
+        assert model.complete([[Message("user", "?")]], schema=SCHEMA, max_tokens=9)[0].value == {"node": "n1"}
+
+
 # What is no answer at all
 
 
