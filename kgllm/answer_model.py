@@ -13,7 +13,7 @@ from kgllm.answer import Answer, Claim, compose, name_of, sentence, verdict_of
 from kgllm.borne_out import LONGEST, what_is_not
 from kgllm.index import Index
 from kgllm.plan import Plan
-from kgllm.prompting import as_data, as_reply, prompt
+from kgllm.prompting import as_data, as_reply, prompt, said
 from kgllm.protocols import Completion, Exchange, LanguageModel, Message, Usage
 from kgllm.recall import Recalled
 from kgllm.terms import Literal, Triple
@@ -80,11 +80,11 @@ def word(
         unsaid = max(0, unsaid - (len(wording.claims) - before))
     claims = list(dict.fromkeys(wording.claims))
     numbers = {triple: number for number, triple in enumerate(facts, start=1)}
-    said = " ".join(c.text + " " + "".join(f"[{numbers[t]}]" for t in c.evidence) for c in claims)
+    worded = " ".join(c.text + " " + "".join(f"[{numbers[t]}]" for t in c.evidence) for c in claims)
     if claims:
         composed = replace(
             composed,
-            text=said if _says_all(said, claims, composed) else f"{composed.text} {said}",
+            text=worded if _says_all(worded, claims, composed) else f"{composed.text} {worded}",
             claims=_in_order(claims, composed.claims),
         )
     yield replace(composed, usage=wording.usage, exchanges=wording.exchanges, dropped=unsaid)
@@ -136,7 +136,7 @@ class _Wording:
 
     def _keep(self, completion: Completion) -> None:
         self.usage = self.usage + completion.usage
-        self.exchanges += (Exchange("answer", tuple(self._turns), completion.value, completion.usage),)
+        self.exchanges += (Exchange("answer", tuple(self._turns), said(completion), completion.usage),)
         self._turns.append(Message("assistant", as_reply(completion.value)))
 
     def _check(self, items: Iterable[Any]) -> Iterator[Claim]:

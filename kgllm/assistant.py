@@ -24,6 +24,7 @@ from kgllm.errors import (
     BatchError,
     DeadlineError,
     IncompleteDataError,
+    InputError,
     KgllmError,
     KgllmWarning,
     QuestionError,
@@ -53,8 +54,7 @@ __all__ = ["Assistant"]
 
 LONGEST_QUESTION = 4_000  # characters
 IN_FLIGHT = 64  # questions that a model is asked at a time: what vLLM's batch takes on one GPU
-_NEAREST = 5
-_OBSERVED = 300  # characters of what was observed, in a step
+_NEAREST, _OBSERVED = 5, 300  # hits of an abstention, and characters of what was observed, in a step
 _NOTHING_EARLIER = Conversation()
 _Progress: TypeAlias = Iterator[Step | Claim | Answer]
 
@@ -88,6 +88,7 @@ class Assistant:
         self.served = served or Served()
         self._threads = Threads(in_flight)
         self._preparing = threading.Lock()
+        self._closed = False
         self._hindered: tuple[float, KgllmError] | None = None
 
     def __enter__(self) -> Assistant:
@@ -98,6 +99,7 @@ class Assistant:
 
     def close(self) -> None:
         """End the worker processes, a model's among them, and close the files."""
+        self._closed = True
         self._threads.close()
         self.workspace.close()
         for kept in (self.model, self.cache, self.log):
@@ -168,6 +170,8 @@ class Assistant:
         Raises ``QuestionError`` before the first, and ``BatchError``, which holds the answers, when all have ended and
         one of them in a fault.
         """
+        if isinstance(questions, str):
+            raise QuestionError("ask_many takes a list of questions", try_next="kg.ask for a single one")
         for question in questions:
             _check(question)
         outcomes = list(self.ask_each(questions))
@@ -279,6 +283,8 @@ class Assistant:
 
         What hinders the one who opens hinders those who waited for it: they do not each try again for themselves.
         """
+        if self._closed:
+            raise InputError("the assistant is closed", try_next="ask inside the with statement, or open it again")
         asked = time.monotonic()
         with self._preparing:
             if self._hindered is not None and self._hindered[0] >= asked:
@@ -461,6 +467,8 @@ def _last(items: _Progress) -> Answer:
 
 
 def _check(question: str) -> None:
+    if not isinstance(question, str):
+        raise QuestionError(f"a question is text, not {type(question).__name__}", try_next='kg.ask("Who …?")')
     if not question.strip():
         raise QuestionError("the question is empty", try_next='ask something: kgllm ask "Who …?"')
     if len(question) > LONGEST_QUESTION:

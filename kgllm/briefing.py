@@ -18,7 +18,7 @@ from kgllm.terms import URIRef, local_name
 
 __all__ = ["PLAN_TOKENS", "Briefing", "brief", "class_entry", "property_entry"]
 
-PLAN_TOKENS = 700  # of a plan; the longest of the gold queries in benchmarks/gold.py takes about 600
+PLAN_TOKENS = 700  # of a plan; the longest that benchmarks/perfect.py wrote took 446
 _UNKNOWN = 16_384  # tokens that a model is taken to have where its server does not say
 _LONGEST = 12_000  # tokens of a prompt, however long the model's context: what is in its middle is read worst
 _SHARE = 0.6  # of the prompt that the graph may take, the rest being for candidates, conversation and question

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyparsing import ParseException
 from rdflib.paths import Path as RdflibPath
 from rdflib.plugins.sparql.algebra import translateQuery
 from rdflib.plugins.sparql.parser import parseQuery
@@ -24,7 +23,7 @@ from kgllm.plan_embedded import EmbeddedPlanner
 from kgllm.protocols import Progress
 from kgllm.query_schema import Handles, Pools
 from kgllm.similarity import Vocabulary
-from kgllm.terms import Literal, Term, URIRef, n3
+from kgllm.terms import Literal, Namespaces, Term, URIRef, n3
 from kgllm.vocabularies import RDF_TYPE, RDFS_SUBCLASS
 
 __all__ = ["POOLS", "Named", "algebra", "ceiling", "named"]
@@ -65,7 +64,7 @@ def ceiling(
     question has one.
     """
     asked = chosen(read_questions(questions), questions, limit, kind)
-    read = [(question, gold) for question in asked if (gold := _gold(question)) is not None]
+    read = [(question, gold) for question in asked if (gold := _gold(question, index.namespaces)) is not None]
     if not read:
         raise InputError(
             f"no question in {questions} has a gold query", try_next='each line needs a "sparql" beside its answers'
@@ -121,11 +120,17 @@ def _missing(gold: Named, handles: Handles) -> dict[str, list[Term]]:
     }
 
 
-def _gold(question: Question) -> Named | None:
-    """What the question's gold query names; ``None`` where there is no query that can be read."""
+def _gold(question: Question, namespaces: Namespaces) -> Named | None:
+    """What the question's gold query names; ``None`` where there is no query that can be read.
+
+    The prefixes of the graph need not be declared.
+    """
+    if question.sparql is None:
+        return None
+    known = "".join(f"PREFIX {prefix}: <{iri}>\n" for prefix, iri in namespaces.prefixes.items())
     try:
-        return None if question.sparql is None else named(question.sparql)
-    except (ParseException, ValueError, KeyError, RecursionError):
+        return named(known + question.sparql)
+    except Exception:  # rdflib raises bare ones for what it cannot translate
         return None
 
 

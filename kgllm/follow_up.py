@@ -125,33 +125,44 @@ def _kind(turn: Turn, conversation: Conversation, vocabulary: Vocabulary) -> str
 
 
 def _varied(question: str, rest: str, conversation: Conversation, vocabulary: Vocabulary) -> FollowUp:
-    """The last question with what follows the "and" in the place of what is of its kind."""
-    last = conversation.turns[-1]
+    """The newest question that has something of its kind, with what follows the "and" in the place of that."""
     words = [token for token in tokenize(rest) if token.is_word]
     while words and words[0].lower in _ARTICLES:
         words = words[1:]
     if not words:
         return FollowUp(question, conversation)
     name = rest[words[0].start : words[-1].end]
-    before = follow_up(last.question, conversation.before(), vocabulary)
-    if (bound := _with_bound(before, rest)) is not None:
+    last = follow_up(conversation.turns[-1].question, conversation.before(), vocabulary)
+    if (bound := _with_bound(last, rest)) is not None:
         return bound
     named = link(name, vocabulary=vocabulary)
     whole = [m for m in (*named.mentions, *named.spare) if (m.first, m.last) == (0, len(named.tokens))]
     if not whole or all(is_function_word(token.text) for token in words):
         return FollowUp(rest, conversation)  # "and when was it launched?" is a question of its own
-    links = link(before.question, vocabulary=vocabulary, earlier=before.earlier)
     wanted = [c.description for m in whole for c in m.candidates if c.description and c.description.kind == "node"]
+    classes = [Referents(conversation, vocabulary.index).classes_of(description) for description in wanted]
+    earlier = conversation
+    while earlier.turns:
+        turn, earlier = earlier.turns[-1], earlier.before()
+        before = follow_up(turn.question, earlier, vocabulary)
+        links = link(before.question, vocabulary=vocabulary, earlier=before.earlier)
+        if not before.unclear and (place := _place_of(classes, links, conversation, vocabulary)) is not None:
+            asked = f"{before.question[: place[0]]}{name}{before.question[place[1] :]}"
+            return FollowUp(asked, before.earlier, before.among)
+    return FollowUp(question, conversation, unclear=f"no question before has anything like “{clean(name)}” in it")
+
+
+def _place_of(
+    kinds: Sequence[frozenset[URIRef]], links: Links, conversation: Conversation, vocabulary: Vocabulary
+) -> tuple[int, int] | None:
+    """Where a question names something of one of some kinds: the first and the end character."""
     referents = Referents(conversation, vocabulary.index)
-    for description in wanted:
-        classes = referents.classes_of(description)
+    for classes in kinds:
         for mention in sorted(links.mentions, key=lambda m: -m.score):
             topic = mention.candidates[0].description
             if topic is not None and topic.kind == "node" and referents.classes_of(topic) & classes:
-                start, end = links.tokens[mention.first].start, links.tokens[mention.last - 1].end
-                asked = f"{before.question[:start]}{name}{before.question[end:]}"
-                return FollowUp(asked, before.earlier, before.among)
-    return FollowUp(question, conversation, unclear=f"the question before has nothing like “{clean(name)}” in it")
+                return links.tokens[mention.first].start, links.tokens[mention.last - 1].end
+    return None
 
 
 def _with_bound(before: FollowUp, rest: str) -> FollowUp | None:

@@ -19,7 +19,7 @@ from kgllm.index import Index
 from kgllm.link import Links
 from kgllm.plan import Plan
 from kgllm.plan_embedded import EmbeddedPlanner
-from kgllm.prompting import as_data, as_reply
+from kgllm.prompting import as_data, as_reply, said
 from kgllm.protocols import Exchange, LanguageModel, Message, Reranker, Step, Usage
 from kgllm.query_json import parse_query
 from kgllm.query_schema import ABSTAIN, Handles, PlanError, plan_schema
@@ -104,7 +104,7 @@ class ModelPlanning:
             [self._turns], schema=plan_schema(self._briefing.pools), max_tokens=PLAN_TOKENS
         )
         self.usage = self.usage + completion.usage
-        self.exchanges += (Exchange("plan", tuple(self._turns), completion.value, completion.usage),)
+        self.exchanges += (Exchange("plan", tuple(self._turns), said(completion), completion.usage),)
         self._turns.append(Message("assistant", as_reply(completion.value)))
         match completion.value:
             case {"plan": plan, **rest} if not rest:

@@ -9,9 +9,10 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from kgllm.protocols import Completion
 from kgllm.terms import clean
 
-__all__ = ["as_data", "as_reply", "prompt"]
+__all__ = ["as_data", "as_reply", "prompt", "said"]
 
 _CAP = 300  # characters of a text from the graph
 _BROKEN = str.maketrans({character: f"\\u{ord(character):04x}" for character in "<>&|[]`"})
@@ -34,6 +35,11 @@ def as_data(texts: Mapping[str, str], *, cap: int | None = _CAP) -> str:
         for handle, text in texts.items()
     ]
     return "{" + ",\n ".join(lines) + "}"
+
+
+def said(completion: Completion) -> Any:
+    """What a model replied, for the record: its JSON, or the text that was none."""
+    return completion.text or None if completion.value is None else completion.value
 
 
 def as_reply(value: Any) -> str:

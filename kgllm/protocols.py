@@ -131,10 +131,14 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A model's whole output: ``value`` is its JSON, parsed; nothing is said of whether it keeps to the schema."""
+    """A model's whole output: ``value`` is its JSON, parsed; nothing is said of whether it keeps to the schema.
+
+    ``text`` is the beginning of what it wrote, where that is no JSON.
+    """
 
     value: Any
     usage: Usage = field(default_factory=Usage)
+    text: str = ""
 
 
 class LanguageModel(Protocol):
@@ -176,7 +180,10 @@ class Reranker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One call of a language model while a question is answered: all that was in the prompt, and the reply's JSON."""
+    """One call of a language model while a question is answered: all that was in the prompt, and the reply.
+
+    The reply is its JSON, or as text the beginning of what was none.
+    """
 
     purpose: Literal["plan", "answer"]
     prompt: tuple[Message, ...]

@@ -65,7 +65,7 @@ class _Reader:
         match _mapping(plan, "the plan"):
             case {"describe": nodes, **rest} if not rest:
                 named = [self._term(handle, "describe", "ncp") for handle in _items(nodes, "describe", 1, 3)]
-                return Query("describe", nodes=tuple(node for node in named if isinstance(node, URIRef)))
+                return Query("describe", nodes=tuple(dict.fromkeys(n for n in named if isinstance(n, URIRef))))
             case {"ask": conditions, **rest} if not rest:
                 return Query("ask", self.group(_items(conditions, "ask", 1, 32), "ask", depth=2))
             case {"where": conditions, "then": then, "select": columns, **rest} if not rest:

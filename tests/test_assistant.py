@@ -16,7 +16,7 @@ import pytest
 import rdflib
 
 import kgllm
-from kgllm import Assistant, BatchError, ModelServerError, QuestionError, Step
+from kgllm import Assistant, BatchError, InputError, ModelServerError, QuestionError, Step
 from kgllm.protocols import Completion, Message, Usage, Vectors
 from kgllm.terms import BNode, Literal, URIRef
 from kgllm.testing import ScriptedModel
@@ -427,3 +427,21 @@ def test_a_server_that_cannot_brief_hinders_all_who_wait_for_it_once(demo: Assis
     assert [str(outcome) for outcome in outcomes] == ["no model server answers"] * 8
     assert Gone.tries == 1
     assert time.monotonic() - began < 2
+
+
+def test_a_closed_assistant_says_that_it_is(open_cached: Open) -> None:
+    kg = open_cached(PREFIXES + 'ex:a a ex:Thing ; rdfs:label "Anna" .\n')
+    kg.close()
+    with pytest.raises(InputError, match="the assistant is closed"):
+        kg.ask("Who is Anna?")
+
+
+@pytest.mark.parametrize("wrong", [None, 7, ["Who?"]])
+def test_a_question_that_is_no_text_is_refused(demo: Assistant, wrong: Any) -> None:
+    with pytest.raises(QuestionError, match="a question is text"):
+        demo.ask(wrong)
+
+
+def test_one_text_is_no_list_of_questions(demo: Assistant) -> None:
+    with pytest.raises(QuestionError, match="takes a list"):
+        demo.ask_many("Who?")

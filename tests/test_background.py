@@ -53,7 +53,9 @@ def test_closing_cancels_what_has_not_begun() -> None:
 
 
 def test_a_thread_that_waits_does_not_hold_up_the_exit() -> None:
-    code = "import time; from kgllm.background import Threads, in_order; Threads(1).submit(lambda: time.sleep(60)); time.sleep(0.1)"
+    code = (
+        "import time; from kgllm.background import Threads; Threads(1).submit(lambda: time.sleep(60)); time.sleep(0.1)"
+    )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=20, check=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 import kgllm.engines.sentence_transformers as module
+from kgllm import Assistant
 from kgllm.engines.onnx import OnnxEmbedder
 from kgllm.engines.sentence_transformers import DEFAULT_MODEL, DEFAULT_WEIGHTS_SHA256, SentenceTransformersEmbedder
 from kgllm.errors import EmbedderError
@@ -139,3 +141,12 @@ def test_importing_the_module_imports_nothing_heavy() -> None:
         [sys.executable, "-c", code], env={"PYTHONPATH": ":".join(sys.path)}, capture_output=True, text=True, check=True
     )
     assert ran.stdout == "[]\n"
+
+
+def test_embedding_leaves_no_id_on_disk_and_looks_nobody_up(demo: Assistant, tmp_path: Path) -> None:
+    (folder,) = demo.workspace.folder.glob("gen-*/embedder")
+    code = f"import pathlib, kgllm.engines.onnx as o; o.OnnxEmbedder(pathlib.Path({str(folder)!r})).embed(['a'])"
+    environment = {**os.environ, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    subprocess.run([sys.executable, "-c", f"{code}; import time; time.sleep(1.5)"], env=environment, check=True)
+    assert not list(tmp_path.rglob("*onnxruntime*"))

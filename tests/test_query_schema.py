@@ -476,3 +476,7 @@ def test_a_thing_of_two_classes_is_counted_and_added_once() -> None:
 
 def test_others_than_a_node_are_asked_for() -> None:
     assert names("n0 p0 x1", "x0 p0 x1", compared("x0 != n0")) == ["n1"]
+
+
+def test_a_node_described_twice_is_described_once() -> None:
+    assert parse_query({"describe": ["n1", "n1"]}, HANDLES, ONTOLOGY).nodes == (HANDLES.nodes[1],)

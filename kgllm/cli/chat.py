@@ -90,7 +90,8 @@ class _Session:
         elif command == "/show":
             self._show(argument.strip())
         elif command == "/sparql":
-            out(_clean(self._last.sparql) if self._last and self._last.sparql else "No query has been run yet.")
+            none = "No question was asked yet." if self._last is None else "The last question came to no query."
+            out(_clean(self._last.sparql) if self._last and self._last.sparql else none)
         elif command == "/new":
             self._chat, self._last = self._assistant.chat(), None
             self._common.terminal.remark("a new conversation")
@@ -115,8 +116,11 @@ class _Session:
     def _show(self, node: str) -> None:
         results = self._last.results if self._last is not None else []
         wanted = node or (str(results[0]) if results else "")
-        view = self._assistant.show(wanted) if wanted else None
-        self._common.terminal.out(str(view) if view else f"The graph has no node {_clean(wanted)}.".replace(" .", "."))
+        if not wanted:
+            self._common.terminal.out("The last answer has no result to show; name a node: /show NODE.")
+            return
+        view = self._assistant.show(wanted)
+        self._common.terminal.out(str(view) if view else f"The graph has no node {_clean(wanted)}.")
 
 
 def _lines(is_typed: bool, before: list[str]) -> Iterator[str]:

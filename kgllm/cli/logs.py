@@ -21,7 +21,9 @@ _WIDTH = 70  # characters of a question and of an answer in the list
 @verb("logs")
 def logs(
     common: Common,
-    show: Annotated[str | None, typer.Argument(metavar="[show]", help="show: print one run in full.")] = None,
+    show: Annotated[
+        str | None, typer.Argument(metavar="[show]", help="show: print one run in full, the last one without an id.")
+    ] = None,
     id: Annotated[str | None, typer.Argument(help="Its id, or the beginning of it.")] = None,
     count: Annotated[int, typer.Option("-n", min=1, max=10_000, help="How many to list, the newest last.")] = 10,
 ) -> int:
@@ -30,11 +32,15 @@ def logs(
     Exits with 3 if nothing was logged.
     """
     form = common.chosen_format("text", "json")
-    if show not in {None, "show"} or (show == "show") != (id is not None):
+    if show not in {None, "show"}:
         raise typer.BadParameter("kgllm logs, or kgllm logs show ID")
     with common.run_log() as log:
-        if id is not None:
-            run = log.get(id)
+        if show is not None:
+            newest = log.last(1) if log.path.exists() and id is None else []
+            if id is None and not newest:
+                common.terminal.remark("nothing was logged yet")
+                return ABSTAINED
+            run = newest[0] if id is None else log.get(id)
             common.terminal.out(as_json(run.to_json()) if form == "json" else _shown(run))
             return 0
         runs = list(reversed(log.last(count))) if log.path.exists() else []

@@ -209,6 +209,8 @@ class Common:
         """The conversation that a question continues; an empty one if it continues none."""
         from kgllm.conversation import Conversation
 
+        if is_continued and cid is not None:
+            raise typer.BadParameter("--continue takes up the last conversation, --cid another; give one of them")
         if not is_continued and cid is None:
             return Conversation()
         with self.run_log() as log:

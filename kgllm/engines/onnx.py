@@ -50,6 +50,7 @@ class OnnxEmbedder:
     def __init__(self, folder: Path) -> None:
         from tokenizers import Tokenizer
 
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # else it looks its maker's server up, and leaves an id on disk
         onnxruntime: Any = import_module("onnxruntime")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = _processors()

@@ -23,6 +23,9 @@ __all__ = ["Enforcement", "OpenAIServer"]
 T = TypeVar("T")
 
 
+LONGEST_KEPT = 2_000  # characters of a reply that is no JSON
+
+
 @dataclass(frozen=True, slots=True)
 class Enforcement:
     """Whether a server holds its model to a schema, and what was seen of it, in a sentence."""
@@ -121,7 +124,7 @@ class OpenAIServer:
     ) -> list[Completion]:
         """One completion a conversation, in order; the first fault ends them all."""
         served, answers = self._server.run(self._ask_all(conversations, schema=schema, max_tokens=max_tokens))
-        return [Completion(None if answer is None else self._value(answer, served), usage) for answer, usage in answers]
+        return [self._completion(answer, usage, served) for answer, usage in answers]
 
     def stream(
         self, conversation: Sequence[Message], *, schema: Mapping[str, Any], max_tokens: int
@@ -179,6 +182,11 @@ class OpenAIServer:
             )
         return Enforcement(False, f"asked under a schema of two words, it wrote: {clean(answer.content, cap=80)}")
 
+    def _completion(self, answer: _Answer | None, usage: Usage, served: Served) -> Completion:
+        value = None if answer is None else self._value(answer, served)
+        text = answer.content[:LONGEST_KEPT] if answer is not None and value is None else ""
+        return Completion(value, usage, text)
+
     def _value(self, answer: _Answer, served: Served) -> Any:
         if answer.finish_reason != "stop" or not self._was_asked(answer.model, served):
             return None
@@ -234,7 +242,7 @@ class OpenAIServer:
             return reply
 
         reply = await self._held(send, conversation, served, schema=schema, max_tokens=max_tokens)
-        return Completion(self._value(reply.whole(), served), reply.usage)
+        return self._completion(reply.whole(), reply.usage, served)
 
     async def _held(
         self,
