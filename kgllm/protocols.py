@@ -138,7 +138,7 @@ class Completion:
 
     value: Any
     usage: Usage = field(default_factory=Usage)
-    text: str = ""
+    text: str = field(default="", compare=False)
 
 
 class LanguageModel(Protocol):

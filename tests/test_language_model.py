@@ -275,3 +275,8 @@ def test_a_probe_tells_whether_the_server_holds_to_a_schema(body: Any, enforced:
         found = OpenAIServer(server.base_url, model="tiny", timeout_s=TIMEOUT_S).probe()
         assert found.enforced is enforced
         assert detail in found.detail
+
+
+def test_what_was_written_instead_of_json_is_kept_for_the_log() -> None:
+    with serving(says(completion("The node is n1."))) as server:
+        assert asks(server.base_url)[0].text == "The node is n1."

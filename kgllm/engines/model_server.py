@@ -69,6 +69,7 @@ class StatusError(ModelServerError):
     def __init__(self, what: str, *, why: str, try_next: str, response: httpx2.Response) -> None:
         super().__init__(what, why=why, try_next=try_next)
         self.status: int = response.status_code
+        self.is_page = _media_type(response) == "text/html"
         self.retry_after_s = _seconds(response.headers.get("retry-after", "").strip())
 
 
@@ -215,7 +216,7 @@ class ModelServer:
         try:
             body = await self.call("GET", f"{self.base_url}/models")
         except StatusError as error:
-            if error.status not in {404, 405, 501}:
+            if error.status not in {404, 405, 501} or error.is_page:  # what answers with a page is no model server
                 raise
             body = {}
         data = body.get("data")
