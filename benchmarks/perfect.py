@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -154,6 +155,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=100)
     parser.add_argument("--sets", default="")
     parser.add_argument("--base-url")
+    parser.add_argument("--note", default="", help="the server's tokenizer, in words")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     spider = [f"spider4sparql/{path.parent.name}" for path in options.data.glob("spider4sparql/*/questions.dev.jsonl")]
@@ -163,7 +165,14 @@ def main() -> None:
         results[name] = measured(options.data / name, options.limit, tokenizer)
         print(f"{name:<45} {json.dumps(results[name])}", flush=True)
     if options.out is not None:
-        options.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+        report = {
+            "commit": commit.stdout.strip(),
+            "limit": options.limit,
+            "tokenizer": options.note,
+            "results": results,
+        }
+        options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
