@@ -39,7 +39,7 @@ from kgllm.recall import Recalled, recall
 from kgllm.runs import RunLog, Served
 from kgllm.similarity import Vocabulary
 from kgllm.terms import clean
-from kgllm.validate import Violation, validate_memory, validate_query
+from kgllm.validate import validate_memory, validate_query
 from kgllm.words import is_negated
 from kgllm.workspace import Closeable, Workspace
 
@@ -247,6 +247,8 @@ class Assistant:
         return KgllmError("the question was given up")
 
     def _stream(self, question: str, conversation: Conversation) -> _Progress:
+        if self.model is not None and "_briefing" not in self.__dict__:
+            yield Step("plan", f"tell {self.model.name} of the graph")
         self._prepare()
         clock = _Clock()
         model = self._asked_model()
@@ -441,21 +443,15 @@ class Assistant:
                 answer = compose(plan, recalled, violations, self.index)
             yield answer
             return
-        worded = _worded(plan, recalled, violations, self.index, model)
+        from kgllm.answer_model import word
+
+        worded = word(plan, recalled, violations, self.index, model)
         while True:
             with clock.stage("answer"):
                 item = next(worded, None)
             if item is None:
                 return
             yield item
-
-
-def _worded(
-    plan: Plan, recalled: Recalled, violations: Sequence[Violation], index: Index, model: LanguageModel
-) -> Iterator[Claim | Answer]:
-    from kgllm.answer_model import word
-
-    yield from word(plan, recalled, violations, index, model)
 
 
 def _last(items: _Progress) -> Answer:
