@@ -162,8 +162,10 @@ def test_a_process_that_is_killed_is_a_clear_fault_and_leaves_nothing_behind(pro
     began = time.monotonic()
     with pytest.raises(ModelServerError, match=r"the process of vLLM that ran .* ended\nwhy: it was killed"):
         process.complete([asked("Who?")] * 16, schema=endless, max_tokens=16_000)
-    assert time.monotonic() - began < 5
-    time.sleep(0.5)
+    assert time.monotonic() - began < 20
+    gone = time.monotonic() + 20  # on a busy machine the children take a while to be swept up
+    while group_of(child) and time.monotonic() < gone:
+        time.sleep(0.1)
     assert group_of(child) == []
 
 
