@@ -193,6 +193,6 @@ def test_a_server_that_dies_over_a_request_ends_it_with_an_error(vllm_server_to_
         with pytest.raises(ModelServerError, match="broke off"):
             list(reply)
         assert time.monotonic() - began < 3
-        with pytest.raises(ModelServerError, match="answered before, and is gone"):
+        with pytest.raises(ModelServerError, match=r"answered before, and is gone|gave no whole answer"):
             completing.result()
         assert time.monotonic() - began < 22
