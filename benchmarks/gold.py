@@ -28,7 +28,8 @@ from sparql_to_query import NotExpressibleError, column_names, compiled
 
 from kgllm.engines.oxigraph import OxigraphStore
 from kgllm.evaluate import comparable
-from kgllm.ontology import RDF_TYPE, Ontology, read_ontology
+from kgllm.ontology import RDF_TYPE, Ontology
+from kgllm.ontology_reading import read_ontology
 from kgllm.query import Computed, Query, Variable, column_name
 from kgllm.query import Path as Repeated
 from kgllm.query_json import parse_query, write_query

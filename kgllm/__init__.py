@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from kgllm.opening import open
     from kgllm.protocols import Hit, Rows, Step, Usage
     from kgllm.query import Query
-    from kgllm.validate import Violation
+    from kgllm.violation import Violation
 
 __version__ = "0.1.0"
 
@@ -88,7 +88,7 @@ _MODULES = {
     "opening": ["open"],
     "protocols": ["Hit", "Rows", "Step", "Usage"],
     "query": ["Query"],
-    "validate": ["Violation"],
+    "violation": ["Violation"],
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

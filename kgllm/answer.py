@@ -16,7 +16,8 @@ from kgllm.protocols import Exchange, Hit, Rows, Usage
 from kgllm.query import Query, TriplePattern, Variable
 from kgllm.recall import Recalled
 from kgllm.terms import Literal, Namespaces, Node, Term, Triple, URIRef, clean, local_name, n3, readable
-from kgllm.validate import Violation
+from kgllm.violation import Violation
+from kgllm.words import with_article
 
 __all__ = ["Answer", "Claim", "Verdict", "abstain", "compose", "render_claims", "render_text", "sentence"]
 
@@ -208,8 +209,7 @@ def sentence(triple: Triple, labels: Mapping[Node, str]) -> str:
     s, p, o = triple
     subject, object_ = name_of(s, labels), name_of(o, labels)
     if p == RDF_TYPE:
-        article = "an" if object_[:1].lower() in "aeiou" else "a"
-        return f"{subject} is {article} {object_}."
+        return f"{subject} is {with_article(object_)}."
     if p in DESCRIPTION_PROPERTIES:
         return f"{subject}: {object_}"
     label = name_of(p, labels)

@@ -17,7 +17,7 @@ from kgllm.prompting import as_data, as_reply, prompt, said
 from kgllm.protocols import Completion, Exchange, LanguageModel, Message, Usage
 from kgllm.recall import Recalled
 from kgllm.terms import Literal, Triple
-from kgllm.validate import Violation
+from kgllm.violation import Violation
 
 __all__ = ["answer_schema", "word"]
 

@@ -39,7 +39,8 @@ from kgllm.recall import Recalled, recall
 from kgllm.runs import RunLog, Served
 from kgllm.similarity import Vocabulary
 from kgllm.terms import clean
-from kgllm.validate import validate_memory, validate_query
+from kgllm.validate import validate_memory
+from kgllm.validate_query import validate_query
 from kgllm.words import is_negated
 from kgllm.workspace import Closeable, Workspace
 

@@ -13,11 +13,13 @@ from typing import Any
 from kgllm.engines.oxigraph import OxigraphStore
 from kgllm.errors import InputError, RdfSyntaxError
 from kgllm.lookup import labels_of, shown
-from kgllm.ontology import RDF_TYPE, whole
+from kgllm.ontology import RDF_TYPE
+from kgllm.ontology_reading import whole
 from kgllm.protocols import GraphStore
 from kgllm.sources import resolve
 from kgllm.terms import BNode, Literal, Namespaces, Node, Triple, URIRef, clean, n3
-from kgllm.validate import Violation, blame, validate_triples
+from kgllm.validate import blame, validate_triples
+from kgllm.violation import Violation
 from kgllm.workspace import Workspace
 
 __all__ = ["CheckReport", "check"]

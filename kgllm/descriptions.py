@@ -12,8 +12,8 @@ from kgllm.ontology import (
     NAME_PROPERTIES,
     Ontology,
     is_vocabulary,
-    whole,
 )
+from kgllm.ontology_reading import whole
 from kgllm.protocols import GraphStore, Kind
 from kgllm.terms import Literal, URIRef, local_name, readable
 

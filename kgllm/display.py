@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kgllm.answer import Answer
     from kgllm.memory import Fact, WorkingMemoryGraph
     from kgllm.protocols import Hit
-    from kgllm.validate import Violation
+    from kgllm.violation import Violation
 
 __all__ = [
     "answer_html",

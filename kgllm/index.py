@@ -31,14 +31,15 @@ from kgllm.descriptions import Description, Value, describe_graph, values_of
 from kgllm.errors import DamagedIndexError
 from kgllm.generations import save_array
 from kgllm.names import NameIndex, NameRow
-from kgllm.ontology import Ontology, read_ontology
+from kgllm.ontology import Ontology
+from kgllm.ontology_reading import read_ontology
 from kgllm.protocols import Embedder, GraphStore, Hit, Progress, VectorIndex, Vectors
 from kgllm.terms import Literal, Namespaces, URIRef, n3, parse_term
 from kgllm.words import fixed_phrases
 
 __all__ = ["Index", "IndexSettings", "fill_generation"]
 
-FORMAT = 2
+FORMAT = 3
 _ENUMERATED = 40  # distinct values of a property that is taken to name kinds of things: countries, states, degrees
 _MOST_ENUMERATED = 400
 

@@ -15,8 +15,8 @@ from kgllm.ontology import (
     Class,
     Ontology,
     Property,
-    whole,
 )
+from kgllm.ontology_reading import whole
 from kgllm.terms import Literal, Namespaces, Node, Term, Triple, URIRef, clean, local_name, n3, readable
 from kgllm.workspace import Workspace
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from kgllm.vocabularies import OWL, RDF, RDFS, SCHEMA, SCHEMA_PLAIN
 
 __all__ = [
-    "AXIOMS",
     "CHARACTERISTICS",
     "CLASS_TYPES",
     "COUNT_CLASSES",
     "COUNT_SIGNATURES",
     "DOMAINS",
+    "PROPERTY_TYPES",
     "RANGES",
     "SELECT_AXIOMS",
-    "SELECT_DISJOINT",
-    "SELECT_TERMS",
     "SELECT_TEXTS",
-    "SELECT_UNIONS",
+    "TOLD_AXIOMS",
 ]
 
 DOMAINS = (RDFS + "domain", SCHEMA + "domainIncludes", SCHEMA_PLAIN + "domainIncludes")
@@ -37,30 +37,82 @@ CHARACTERISTICS = {
 }
 
 
-AXIOMS = (
+_ENDS = (*DOMAINS, *RANGES)
+TOLD_AXIOMS = (
     RDFS + "subClassOf",
     RDFS + "subPropertyOf",
-    *DOMAINS,
-    *RANGES,
+    *_ENDS,
     OWL + "equivalentClass",
     OWL + "equivalentProperty",
     OWL + "inverseOf",
     OWL + "disjointWith",
 )
-SELECT_AXIOMS = "SELECT DISTINCT ?s ?p ?o WHERE {{ VALUES ?p {{ {axioms} }} ?s ?p ?o . FILTER(isIRI(?s)) }}".format(
-    axioms=" ".join(f"<{iri}>" for iri in AXIOMS)
+"""The axioms that are told of a class or property among its facts."""
+_LISTS = tuple(
+    OWL + name
+    for name in (
+        "unionOf",
+        "intersectionOf",
+        "oneOf",
+        "disjointUnionOf",
+        "members",
+        "distinctMembers",
+        "propertyChainAxiom",
+        "hasKey",
+    )
 )
-SELECT_TERMS = "SELECT DISTINCT ?s ?o WHERE {{ VALUES ?o {{ {kinds} }} ?s a ?o . FILTER(isIRI(?s)) }}".format(
-    kinds=" ".join(f"<{iri}>" for iri in sorted(CLASS_TYPES | PROPERTY_TYPES | set(CHARACTERISTICS)))
+_OTHERS = tuple(
+    OWL + name
+    for name in (
+        "complementOf",
+        "onProperty",
+        "onClass",
+        "someValuesFrom",
+        "allValuesFrom",
+        "hasValue",
+        "hasSelf",
+        "maxCardinality",
+        "maxQualifiedCardinality",
+        "minCardinality",
+        "cardinality",
+        "qualifiedCardinality",
+        "propertyDisjointWith",
+        "differentFrom",
+        "deprecated",
+        "sourceIndividual",
+        "assertionProperty",
+        "targetIndividual",
+        "targetValue",
+    )
 )
-SELECT_UNIONS = (  # one query, since a blank node has the same label within one result only
-    "SELECT DISTINCT ?s ?p ?u ?m WHERE {{ VALUES ?p {{ {ends} }} ?s ?p ?u . "
-    "?u <{owl}unionOf>/<{rdf}rest>*/<{rdf}first> ?m . FILTER(isIRI(?s) && isIRI(?m)) }}"
-).format(ends=" ".join(f"<{iri}>" for iri in (*DOMAINS, *RANGES)), owl=OWL, rdf=RDF)
-SELECT_DISJOINT = (
-    f"SELECT ?d ?m WHERE {{ ?d a <{OWL}AllDisjointClasses> . "
-    f"?d <{OWL}members>/<{RDF}rest>*/<{RDF}first> ?m . FILTER(isIRI(?m)) }}"
+_GROUPS = tuple(
+    OWL + name
+    for name in (
+        "AllDisjointClasses",
+        "AllDisjointProperties",
+        "AllDifferent",
+        "DeprecatedClass",
+        "DeprecatedProperty",
+    )
 )
+
+
+def _among(iris: Iterable[str]) -> str:
+    return " ".join(f"<{iri}>" for iri in iris)
+
+
+_KINDS = sorted(CLASS_TYPES | PROPERTY_TYPES | set(CHARACTERISTICS))
+SELECT_AXIOMS = f"""
+SELECT DISTINCT ?s ?p ?o WHERE {{
+  {{ VALUES ?p {{ {_among((*TOLD_AXIOMS, *_LISTS, *_OTHERS))} }} ?s ?p ?o }}
+  UNION {{ VALUES ?o {{ {_among(_KINDS)} }} ?s a ?o . FILTER(isIRI(?s)) BIND(<{RDF}type> AS ?p) }}
+  UNION {{ VALUES ?o {{ {_among(_GROUPS)} }} ?s a ?o . BIND(<{RDF}type> AS ?p) }}
+  UNION {{
+    VALUES ?of {{ {_among(_LISTS)} }} ?owner ?of ?list . ?list <{RDF}rest>* ?s .
+    VALUES ?p {{ <{RDF}first> <{RDF}rest> }} ?s ?p ?o
+  }}
+}}"""
+"""The axioms, all in one query, since a blank node has the same label within one result only."""
 SELECT_TEXTS = (
     "SELECT DISTINCT ?s ?p ?o WHERE {{ VALUES ?p {{ {texts} }} VALUES ?s {{ {terms} }} "
     "?s ?p ?o . FILTER(isLiteral(?o)) }}"

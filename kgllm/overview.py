@@ -10,7 +10,8 @@ from typing import Literal as OneOfStrings
 
 import pyoxigraph as ox
 
-from kgllm.ontology import NAME_PROPERTIES, RDF_TYPE, Ontology, Property, is_vocabulary, whole
+from kgllm.ontology import NAME_PROPERTIES, RDF_TYPE, Ontology, Property, is_vocabulary
+from kgllm.ontology_reading import whole
 from kgllm.sources import Source
 from kgllm.terms import Literal, Namespaces, URIRef, clean, n3
 from kgllm.workspace import Workspace
@@ -193,7 +194,7 @@ def overview(workspace: Workspace) -> Overview:
         properties=tuple(_property(iri, counts[iri], ontology) for iri in used),
         languages=dict(sorted(languages.items(), key=lambda pair: (-pair[1], pair[0]))),
         prefixes=_prefixes_in_use(workspace, [*counts, *(c.iri for c in classes)]),
-        ontology="stated" if _is_stated(ontology) else "observed",
+        ontology="stated" if len(ontology.axioms) > 0 else "observed",
         namespaces=workspace.namespaces,
     )
 
@@ -229,15 +230,6 @@ def _prefixes_in_use(workspace: Workspace, terms: Sequence[URIRef]) -> dict[str,
         ):
             used[prefix] = namespace
     return used
-
-
-def _is_stated(ontology: Ontology) -> bool:
-    return any(
-        c.parents or c.disjoint or (not c.instances and not is_vocabulary(str(c.iri)))
-        for c in ontology.classes.values()
-    ) or any(
-        p.domains or p.ranges or p.parents or p.inverses or p.characteristics for p in ontology.properties.values()
-    )
 
 
 def _namespace(iri: str) -> str:

@@ -1,4 +1,4 @@
-"""Validate: the query before it runs and the memory after, against the ontology and the user's shapes.
+"""Validate: the memory of a question, against the ontology and the user's shapes.
 
 The open world is respected: a class that is merely another one is no contradiction, a disjoint one is. Blame is split:
 what the graph already violates without the memory is the data's fault.
@@ -8,110 +8,23 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import combinations
-from typing import Any, TypeAlias
-from typing import Literal as OneOfStrings
+from typing import TypeAlias
 
 from kgllm.memory import WorkingMemoryGraph
 from kgllm.ontology import Ontology
 from kgllm.protocols import GraphStore
-from kgllm.query import Path, PatternTerm, Query, TriplePattern, Variable
 from kgllm.terms import BNode, Literal, Node, Term, Triple, URIRef, n3
-from kgllm.vocabularies import LEAST_OF_INTEGERS, RDF_TYPE, XSD, is_vocabulary
+from kgllm.violation import Severity, Violation
+from kgllm.vocabularies import LEAST_OF_INTEGERS, RDF_TYPE, XSD
+from kgllm.words import with_article
 
-__all__ = ["ShapesCheck", "Violation", "blame", "validate_memory", "validate_query", "validate_triples"]
+__all__ = ["ShapesCheck", "blame", "validate_memory", "validate_triples"]
 
-Severity: TypeAlias = OneOfStrings["Violation", "Warning", "Info"]
 ShapesCheck: TypeAlias = Callable[[Sequence[Triple], set[Node]], "list[Violation]"]
 """Checks triples against the user's shapes and returns the violations at some focus nodes."""
-
-
-def _a(label: str) -> str:
-    """A label behind its article."""
-    return f"{'an' if label[:1].lower() in 'aeiou' else 'a'} {label}"
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """A finding, with the fields of ``sh:ValidationResult`` and whose fault it is."""
-
-    focus: Node | None
-    path: URIRef | None
-    value: Term | None
-    constraint: str
-    severity: Severity
-    message: str
-    blame: OneOfStrings["data", "memory", "query"] = "memory"
-
-    def to_json(self) -> dict[str, Any]:
-        """As ``kgllm ask --json`` prints it."""
-        return {
-            "focus": n3(self.focus) if self.focus is not None else None,
-            "path": n3(self.path) if self.path is not None else None,
-            "value": n3(self.value) if self.value is not None else None,
-            "constraint": self.constraint,
-            "severity": self.severity,
-            "message": self.message,
-            "blame": self.blame,
-        }
-
-
-def validate_query(query: Query, ontology: Ontology) -> list[Violation]:
-    """The faults of a pattern that no data can mend: undefined terms, and terms that disjoint classes keep apart."""
-    found: dict[Violation, None] = {}
-    groups = list(query.where.groups())
-    kinds = {values.variable: values.terms for group in groups for values in group.values}
-    for iri in _undefined((pattern for group in groups for pattern in group.patterns), ontology):
-        found[_fault(iri, "undefined", f"neither the ontology nor the data has <{iri}>")] = None
-    for conjunction in query.where.conjunctions():
-        for term, reasons in _demands(conjunction, kinds, ontology).items():
-            for one, other in combinations(reasons, 2):
-                if ontology.are_disjoint(one, other):
-                    message = (
-                        f"{term} must be {_a(ontology.label(one))} because {reasons[one]}, "
-                        f"and {_a(ontology.label(other))} because {reasons[other]}; nothing is both"
-                    )
-                    focus = term if isinstance(term, URIRef) else None
-                    found[Violation(focus, None, None, "disjoint", "Violation", message, "query")] = None
-    return list(found)
-
-
-def _property(pattern: TriplePattern) -> URIRef | None:
-    predicate = pattern.predicate.iri if isinstance(pattern.predicate, Path) else pattern.predicate
-    return predicate if isinstance(predicate, URIRef) else None
-
-
-def _undefined(patterns: Iterable[TriplePattern], ontology: Ontology) -> list[URIRef]:
-    properties = dict.fromkeys(filter(None, map(_property, patterns)))
-    return [p for p in properties if p not in ontology.properties and not is_vocabulary(p)]
-
-
-def _demands(
-    patterns: Iterable[TriplePattern], kinds: Mapping[Variable, Sequence[Term]], ontology: Ontology
-) -> dict[PatternTerm, dict[URIRef, str]]:
-    """The classes that each term has to belong to for the patterns to hold, each with the reason."""
-    must_be: dict[PatternTerm, dict[URIRef, str]] = defaultdict(dict)
-    for pattern in patterns:
-        prop = _property(pattern)
-        if prop == RDF_TYPE:
-            one_of = kinds.get(pattern.object, ()) if isinstance(pattern.object, Variable) else (pattern.object,)
-            if len(one_of) == 1 and isinstance(one_of[0], URIRef):
-                must_be[pattern.subject][one_of[0]] = f"it is {_a(ontology.label(one_of[0]))}"
-        elif prop in ontology.properties:
-            stated = ontology.properties[prop]
-            for axiom in stated.domains:
-                if len(axiom) == 1:
-                    must_be[pattern.subject][axiom[0]] = f"it has {_a(stated.label)}"
-            for axiom in stated.ranges:
-                if len(axiom) == 1 and axiom[0] in ontology.classes and not isinstance(pattern.object, Literal):
-                    must_be[pattern.object][axiom[0]] = f"it is {_a(stated.label)} of something"
-    return must_be
-
-
-def _fault(focus: URIRef, constraint: str, message: str) -> Violation:
-    return Violation(focus, None, None, constraint, "Violation", message, "query")
 
 
 def validate_triples(
@@ -142,7 +55,13 @@ def validate_triples(
     for node, classes in types.items():
         for one, other in combinations(sorted(classes), 2):
             if ontology.are_disjoint(one, other):
-                report(node, RDF_TYPE, other, "disjoint", f"nothing is both {_a(label(one))} and {_a(label(other))}")
+                report(
+                    node,
+                    RDF_TYPE,
+                    other,
+                    "disjoint",
+                    f"nothing is both {with_article(label(one))} and {with_article(label(other))}",
+                )
     for (subject, p), ends in values.items():
         objects = list(ends)
         prop = ontology.properties.get(p)
@@ -157,7 +76,7 @@ def validate_triples(
                     p,
                     None,
                     "domain",
-                    f"what has {_a(prop.label)} is {_either(axiom, label)}, not {_a(label(clash))}",
+                    f"what has {with_article(prop.label)} is {_either(axiom, label)}, not {with_article(label(clash))}",
                 )
         for o in objects:
             if isinstance(o, Literal):
@@ -166,7 +85,11 @@ def validate_triples(
             for axiom in prop.ranges:
                 if clash := _clash(types[o], axiom, ontology):
                     report(
-                        subject, p, o, "range", f"{_a(prop.label)} is {_either(axiom, label)}, not {_a(label(clash))}"
+                        subject,
+                        p,
+                        o,
+                        "range",
+                        f"{with_article(prop.label)} is {_either(axiom, label)}, not {with_article(label(clash))}",
                     )
     for (value, p), nodes in subjects.items():
         prop = ontology.properties.get(p)
@@ -191,7 +114,7 @@ def _clash(types: set[URIRef], axiom: Sequence[URIRef], ontology: Ontology) -> U
 
 
 def _either(axiom: Sequence[URIRef], label: Callable[[URIRef], str]) -> str:
-    return " or ".join(_a(label(c)) for c in axiom)
+    return " or ".join(with_article(label(c)) for c in axiom)
 
 
 def _literal_faults(

@@ -12,7 +12,18 @@ from functools import cache
 from typing import Any, TypeAlias
 from typing import Literal as OneOfStrings
 
-__all__ = ["Bound", "Form", "Token", "asks_for", "bounds", "content_tokens", "is_function_word", "stem", "tokenize"]
+__all__ = [
+    "Bound",
+    "Form",
+    "Token",
+    "asks_for",
+    "bounds",
+    "content_tokens",
+    "is_function_word",
+    "stem",
+    "tokenize",
+    "with_article",
+]
 
 _TOKEN = re.compile(r"\w+(?:[’'](?!s\b)\w+)*|[’']s\b|[^\w\s]", re.UNICODE)
 
@@ -60,6 +71,15 @@ class Token:
 def tokenize(text: str) -> list[Token]:
     """The tokens of a text; a possessive 's stands alone."""
     return [Token(match.group(), match.start(), match.end()) for match in _TOKEN.finditer(text)]
+
+
+def with_article(label: str) -> str:
+    """An English noun behind its indefinite article.
+
+    >>> with_article("astronaut"), with_article("mission")
+    ('an astronaut', 'a mission')
+    """
+    return f"{'an' if label[:1].lower() in 'aeiou' else 'a'} {label}"
 
 
 def word_pairs(tokens: Sequence[Token]) -> list[tuple[int, str]]:

@@ -23,11 +23,12 @@ from kgllm.engines.oxigraph import OxigraphStore, graph_fingerprint
 from kgllm.errors import DeadlineError, EmbedderError, IncompleteDataError, IndexMismatchError, InputError
 from kgllm.generations import Generation, Generations
 from kgllm.index import FORMAT, Index, IndexSettings, fill_generation
-from kgllm.ontology import RDFS_SUBCLASS, Ontology, read_ontology, whole
+from kgllm.ontology import RDFS_SUBCLASS, Ontology
+from kgllm.ontology_reading import read_ontology, whole
 from kgllm.protocols import Embedder, GraphStore, Progress, Rows
 from kgllm.sources import Source, file_fingerprint
 from kgllm.terms import Namespaces, Node, Triple, URIRef, local_name, n3
-from kgllm.validate import Violation
+from kgllm.violation import Violation
 
 if TYPE_CHECKING:
     import rdflib

@@ -8,7 +8,7 @@ import pytest
 
 from kgllm.descriptions import DESCRIPTION_CAP, Description, Value, describe_graph, is_name_like, values_of
 from kgllm.engines.oxigraph import OxigraphStore
-from kgllm.ontology import read_ontology
+from kgllm.ontology_reading import read_ontology
 from kgllm.terms import Literal, URIRef
 
 EX = "http://example.org/"

@@ -25,7 +25,7 @@ from kgllm.display import (
 from kgllm.memory import WorkingMemoryGraph
 from kgllm.protocols import Hit
 from kgllm.terms import BNode, Literal, Namespaces, Node, Triple, URIRef
-from kgllm.validate import Violation
+from kgllm.violation import Violation
 
 EX = "https://example.org/"
 XSD = "http://www.w3.org/2001/XMLSchema#"

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from kgllm.engines.oxigraph import OxigraphStore
-from kgllm.ontology import RDF_TYPE, RDFS_LABEL, RDFS_SUBCLASS, Ontology, Signature, is_vocabulary, read_ontology
+from kgllm.ontology import RDF_TYPE, RDFS_LABEL, RDFS_SUBCLASS, Ontology, Signature, is_vocabulary
+from kgllm.ontology_reading import read_ontology
 from kgllm.protocols import Rows
 from kgllm.terms import BNode, Literal, URIRef
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kgllm.engines.oxigraph import OxigraphStore
-from kgllm.ontology import read_ontology
+from kgllm.ontology_reading import read_ontology
 from kgllm.paths import Place, RelationPath, SchemaGraph, Step
 from kgllm.query import Query, TriplePattern, Variable
 from kgllm.terms import Literal, URIRef

@@ -9,10 +9,13 @@ import pytest
 
 from kgllm.engines.oxigraph import OxigraphStore
 from kgllm.memory import WorkingMemoryGraph
-from kgllm.ontology import RDF_TYPE, Ontology, read_ontology
+from kgllm.ontology import RDF_TYPE, Ontology
+from kgllm.ontology_reading import read_ontology
 from kgllm.query import Group, Query, TriplePattern, Variable
 from kgllm.terms import Literal, Node, Triple, URIRef
-from kgllm.validate import Violation, blame, surroundings, validate_memory, validate_query, validate_triples
+from kgllm.validate import blame, surroundings, validate_memory, validate_triples
+from kgllm.validate_query import validate_query
+from kgllm.violation import Violation
 
 EX = "http://example.org/"
 XSD = "http://www.w3.org/2001/XMLSchema#"
