@@ -26,8 +26,8 @@ import pyoxigraph as ox
 import rdflib
 from sparql_to_query import NotExpressibleError, column_names, compiled
 
+from kgllm.datatypes import comparable
 from kgllm.engines.oxigraph import OxigraphStore
-from kgllm.evaluate import comparable
 from kgllm.ontology import RDF_TYPE, Ontology
 from kgllm.ontology_reading import read_ontology
 from kgllm.query import Computed, Query, Variable, column_name

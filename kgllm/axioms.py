@@ -54,15 +54,15 @@ class Axioms:
 
     def pairs(self, predicate: str) -> list[tuple[Resource, Term]]:
         """Subject and object of every axiom with a predicate."""
-        return self._pairs.get(predicate, [])
+        return self._pairs.get(str(predicate), [])  # rdflib holds an IRI to be no string's equal
 
     def objects(self, subject: Resource, predicate: str) -> list[Term]:
         """What the axioms state of a subject with a predicate."""
-        return self._of.get((subject, predicate), [])
+        return self._of.get((subject, str(predicate)), [])
 
     def subjects(self, kind: str) -> list[Resource]:
         """What has an ``rdf:type``."""
-        return [s for s, o in self.pairs(str(RDF_TYPE)) if str(o) == kind]
+        return [s for s, o in self.pairs(RDF_TYPE) if str(o) == str(kind)]
 
     def members(self, head: Term) -> tuple[Term, ...]:
         """The members of an RDF list; of a broken or circular one those up to the break."""
@@ -103,7 +103,7 @@ class Axioms:
             if not isinstance(cls, Literal) and not isinstance(parent, Literal) and parent not in {cls, _THING}:
                 above[cls].append(parent)
 
-        for s, o in self.pairs(str(RDFS_SUBCLASS)):
+        for s, o in self.pairs(RDFS_SUBCLASS):
             say(s, o)
         for s, o in self.pairs(OWL + "equivalentClass"):
             say(s, o)

@@ -15,8 +15,9 @@ from rdflib.plugins.sparql.parser import parseQuery
 from rdflib.plugins.sparql.parserutils import CompValue
 
 from kgllm.candidates import candidates, pools_for
+from kgllm.datatypes import comparable
 from kgllm.errors import InputError
-from kgllm.evaluate import Question, chosen, comparable, read_questions
+from kgllm.evaluate import Question, chosen, read_questions
 from kgllm.index import Index
 from kgllm.link import link
 from kgllm.plan_embedded import EmbeddedPlanner

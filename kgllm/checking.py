@@ -19,7 +19,7 @@ from kgllm.protocols import GraphStore
 from kgllm.sources import resolve
 from kgllm.terms import BNode, Literal, Namespaces, Node, Triple, URIRef, clean, n3
 from kgllm.validate import blame, validate_triples
-from kgllm.violation import Violation
+from kgllm.violation import NOT_CHECKED, Violation
 from kgllm.workspace import Workspace
 
 __all__ = ["CheckReport", "check"]
@@ -28,7 +28,6 @@ LARGEST = 2_000_000  # triples: what is held at once, about 2 GB
 _CHUNK = 200
 _GROUPS = 8  # on one screen, with so many examples each
 _EXAMPLES = 3
-_NOT_CHECKED = "notChecked"
 _FAULT = {"data": "the graph's own", "memory": "of the new triples", "query": "of the query"}
 
 
@@ -119,7 +118,7 @@ def check(workspace: Workspace, given: Path | bytes | None = None) -> CheckRepor
 def _conforms(found: Sequence[Violation]) -> bool | None:
     if any(violation.severity == "Violation" for violation in found):
         return False
-    return None if any(violation.constraint == _NOT_CHECKED for violation in found) else True
+    return None if any(violation.constraint == NOT_CHECKED for violation in found) else True
 
 
 def _check_graph(workspace: Workspace) -> tuple[int, list[Violation]]:
@@ -139,7 +138,7 @@ def _check_new(workspace: Workspace, new: Sequence[Triple]) -> list[Violation]:
         return []
     before = _findings(workspace, around)
     # Without a finished check of what was there before, nobody can tell whose fault a violation is.
-    found += [v for v in before if v.constraint == _NOT_CHECKED and v not in found]
+    found += [v for v in before if v.constraint == NOT_CHECKED and v not in found]
     return [v for v in blame(found, before) if v.blame == "memory" or v.focus is None or v.focus in mentioned]
 
 

@@ -11,11 +11,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any, Protocol, TextIO, TypeAlias
+from typing import Any, Protocol, TextIO
 
 from kgllm.answer import Answer
+from kgllm.datatypes import Value, comparable, number_in
 from kgllm.errors import InputError, KgllmError, SourceNotFoundError
 from kgllm.ontology import is_vocabulary
 from kgllm.protocols import GraphStore, Progress
@@ -28,32 +28,12 @@ __all__ = [
     "Question",
     "Scores",
     "chosen",
-    "comparable",
     "evaluate",
     "read_questions",
     "score",
 ]
 
 _XSD = "http://www.w3.org/2001/XMLSchema#"
-_INEXACT = {_XSD + "double", _XSD + "float", _XSD + "decimal"}
-_NUMERIC = _INEXACT | {
-    _XSD + name
-    for name in [
-        "integer",
-        "int",
-        "long",
-        "short",
-        "byte",
-        "nonNegativeInteger",
-        "positiveInteger",
-        "nonPositiveInteger",
-        "negativeInteger",
-        "unsignedLong",
-        "unsignedInt",
-        "unsignedShort",
-        "unsignedByte",
-    ]
-}
 _CHUNK = 500
 
 
@@ -199,14 +179,11 @@ def score(answer: Answer, gold: Gold) -> Scores:
     return Scores(hit, precision, recall, f1, float(precision == recall == 1), 0, float(f1 == 0))
 
 
-_Value: TypeAlias = tuple[str, int | float | str | bool]
-
-
 class _Terms:
     """A set of terms in which an equal one can be found."""
 
     def __init__(self, terms: Iterable[Term]) -> None:
-        self.terms: dict[_Value, Term] = {}
+        self.terms: dict[Value, Term] = {}
         for term in terms:
             self.terms.setdefault(comparable(term), term)
         self._written = {value for term in self.terms.values() if (value := _number_in_text(term))}
@@ -217,42 +194,14 @@ class _Terms:
         return key in self.terms or key in self._written or _number_in_text(term) in self.terms
 
 
-def comparable(term: Term) -> _Value:
-    """What is equal for terms of one value: numbers of two types, text of two languages."""
-    if not isinstance(term, Literal):
-        return ("iri" if isinstance(term, URIRef) else "blank node", str(term))
-    datatype = str(term.datatype)
-    if datatype in _NUMERIC and (number := _number(str(term), inexact=datatype in _INEXACT)) is not None:
-        return ("number", number)
-    if datatype == _XSD + "boolean" and str(term) in {"true", "false", "1", "0"}:
-        return ("boolean", str(term) in {"true", "1"})
-    return ("text", str(term))
-
-
-def _number_in_text(term: Term) -> _Value | None:
+def _number_in_text(term: Term) -> Value | None:
     """The number or boolean that a plain string writes, so that it can meet a typed one."""
     if not isinstance(term, Literal) or term.language or term.datatype not in (None, URIRef(_XSD + "string")):
         return None
     if term in {Literal("true"), Literal("false")}:
         return ("boolean", str(term) == "true")
-    number = _number(str(term), inexact="." in term or "e" in term.lower())
+    number = number_in(str(term), inexact="." in term or "e" in term.lower())
     return None if number is None else ("number", number)
-
-
-_DECIMAL = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?\s*")
-
-
-def _number(text: str, *, inexact: bool) -> int | float | None:
-    """A number to compare by; of an inexact type its first twelve digits, since engines divide to different lengths."""
-    if not _DECIMAL.fullmatch(text):
-        return None
-    try:
-        value = Decimal(text.strip())
-        if inexact:
-            value = Decimal(f"{value:.11e}")
-    except InvalidOperation:
-        return None
-    return int(value) if value == value.to_integral_value() else float(value)
 
 
 def read_questions(file: Path) -> list[Question]:

@@ -10,10 +10,11 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from kgllm.axioms import Axioms, ClassNode
+from kgllm.owl_rules import Rules
 from kgllm.terms import Term, Triple, URIRef, local_name, n3, parse_term, readable
 from kgllm.vocabularies import (
     ALIAS_PROPERTIES,
@@ -116,6 +117,11 @@ class Ontology:
         for prop in self.properties.values():
             for parent in prop.parents:
                 self._narrower[parent].append(prop.iri)
+
+    @cached_property
+    def rules(self) -> Rules:
+        """What the axioms entail, as rules."""
+        return Rules(self.axioms)
 
     def _superclasses(self, iri: URIRef) -> frozenset[URIRef]:
         """The class and all above it."""

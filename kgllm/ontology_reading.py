@@ -189,9 +189,7 @@ def _make_property(iri: URIRef, axioms: Axioms, texts: _Texts, signatures: list[
         tuple(_symmetric(axioms, OWL + "inverseOf", iri)),
         _alternatives(axioms, DOMAINS, iri),
         _alternatives(axioms, RANGES, iri),
-        frozenset(
-            CHARACTERISTICS[str(kind)] for kind in axioms.objects(iri, str(RDF_TYPE)) if str(kind) in CHARACTERISTICS
-        ),
+        frozenset(CHARACTERISTICS[str(kind)] for kind in axioms.objects(iri, RDF_TYPE) if str(kind) in CHARACTERISTICS),
         tuple(sorted(signatures, key=lambda s: (-s.count, str(s.subject), str(s.object)))),
     )
 

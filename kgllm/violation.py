@@ -8,7 +8,10 @@ from typing import Literal as OneOfStrings
 
 from kgllm.terms import Node, Term, URIRef, n3
 
-__all__ = ["Severity", "Violation"]
+__all__ = ["NOT_CHECKED", "Severity", "Violation"]
+
+NOT_CHECKED = "notChecked"
+"""The constraint of a remark that says what was not checked to its end."""
 
 Severity: TypeAlias = OneOfStrings["Violation", "Warning", "Info"]
 

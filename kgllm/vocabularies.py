@@ -19,6 +19,7 @@ __all__ = [
     "RDF_TYPE",
     "SCHEMA",
     "SCHEMA_PLAIN",
+    "XSD",
     "is_vocabulary",
 ]
 

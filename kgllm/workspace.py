@@ -28,7 +28,7 @@ from kgllm.ontology_reading import read_ontology, whole
 from kgllm.protocols import Embedder, GraphStore, Progress, Rows
 from kgllm.sources import Source, file_fingerprint
 from kgllm.terms import Namespaces, Node, Triple, URIRef, local_name, n3
-from kgllm.violation import Violation
+from kgllm.violation import NOT_CHECKED, Violation
 
 if TYPE_CHECKING:
     import rdflib
@@ -430,7 +430,7 @@ def _against(shapes: Shapes, timeout_s: float, triples: Sequence[Triple], focus:
     nodes = None if focus is None else [node for node in focus if isinstance(node, URIRef)]
     report = shapes.validate(data.encode(), focus=nodes, timeout_s=timeout_s)
     if report.conforms is None:
-        return [Violation(None, None, None, "notChecked", "Info", f"the shapes were not checked within {timeout_s} s")]
+        return [Violation(None, None, None, NOT_CHECKED, "Info", f"the shapes were not checked within {timeout_s} s")]
     return [
         Violation(
             result.focus,

@@ -93,7 +93,6 @@ def test_a_contradiction_is_found(ontology: Ontology, triples: list[Triple], con
         [a(MARY, "Ship"), (MARY, ex("captain"), ANN), a(ANN, "Sailor")],
         [a(MARY, "Harbour"), (MARY, ex("captain"), ANN)],
         [(MARY, ex("built"), typed("1912", "integer")), (MARY, ex("built"), typed("1912", "integer"))],
-        [(MARY, ex("twin"), ANN), (MARY, ex("twin"), BOB)],  # they may be one under two names
         [(MARY, ex("imo"), Literal("7")), (BOB, ex("imo"), Literal("8"))],
         [(MARY, ex("built"), typed("1912", "int"))],  # in the value space of integer
         [(MARY, ex("tons"), typed("3", "integer"))],
@@ -103,6 +102,13 @@ def test_a_contradiction_is_found(ontology: Ontology, triples: list[Triple], con
 )
 def test_what_may_be_so_is_no_contradiction(ontology: Ontology, triples: list[Triple]) -> None:
     assert validate_triples(triples, ontology) == []
+
+
+def test_what_could_be_one_under_two_names_is_a_warning(ontology: Ontology) -> None:
+    (found,) = validate_triples([(MARY, ex("twin"), ANN), (MARY, ex("twin"), BOB)], ontology)
+    assert (found.constraint, found.severity) == ("functional", "Warning")
+    same = (ANN, URIRef("http://www.w3.org/2002/07/owl#sameAs"), BOB)
+    assert validate_triples([(MARY, ex("twin"), ANN), (MARY, ex("twin"), BOB), same], ontology) == []
 
 
 def test_focus_restricts_the_findings_and_not_the_premises(ontology: Ontology) -> None:
