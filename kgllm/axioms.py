@@ -30,14 +30,14 @@ class Axioms:
     """Triples of an ontology by predicate, and the closures over them. Nothing in it changes after it was made."""
 
     def __init__(self, triples: Iterable[Triple] = ()) -> None:
-        self.triples: tuple[Triple, ...] = tuple(sorted(set(triples), key=lambda triple: tuple(map(n3, triple))))
+        self.triples: tuple[Triple, ...] = tuple(dict.fromkeys(triples))
         self._pairs: dict[str, list[tuple[Resource, Term]]] = defaultdict(list)
         self._of: dict[tuple[Resource, str], list[Term]] = defaultdict(list)
         for s, p, o in self.triples:
             self._pairs[str(p)].append((s, o))
             self._of[s, str(p)].append(o)
         self.superclasses = cache(self._superclasses)
-        self.are_disjoint = cache(self._are_disjoint)
+        self._excluded = cache(self._excluded_by)
 
     def __len__(self) -> int:
         return len(self.triples)
@@ -170,28 +170,29 @@ class Axioms:
         """The members of every n-ary axiom of a kind, as ``owl:AllDifferent``."""
         return [self.members(head) for node in self.subjects(kind) for head in self._members_of(node)]
 
-    def _are_disjoint(self, one: ClassNode, other: ClassNode) -> bool:
+    def are_disjoint(self, one: ClassNode, other: ClassNode) -> bool:
         """Whether nothing can belong to both: by what is stated of them, of classes above, or of all parts of a union.
 
-        What takes the members of several unions at once to show is not seen.
+        What it takes unions on both sides at once to show is not seen.
         """
-        return self._without_common(one, other, frozenset())
-
-    def _without_common(self, one: ClassNode, other: ClassNode, asked: frozenset[Resource]) -> bool:
         above, others = self.superclasses(one), self.superclasses(other)
         if _NOTHING in above or _NOTHING in others:
             return True
-        if any(not self._apart.get(cls, _NONE).isdisjoint(others) for cls in above):
-            return True
-        for cls, sides in ((one, others), (other, above)):
-            for union in sides - asked:
-                for members in self.unions.get(union, ()):
-                    parts = [m for m in members if not isinstance(m, Literal)]
-                    if union not in self.superclasses(cls) and all(
-                        self._without_common(cls, part, asked | {union}) for part in parts
-                    ):
-                        return True
-        return False
+        return not (self._excluded(one).isdisjoint(others) and self._excluded(other).isdisjoint(above))
+
+    def _excluded_by(self, cls: ClassNode) -> frozenset[Resource]:
+        """The classes that have nothing in common with one, but for those below them."""
+        found = {apart for above in self.superclasses(cls) for apart in self._apart.get(above, ())}
+        waiting = list(self.unions.items()) if found else []
+        grows = True
+        while grows:
+            new = {union for union, parts in waiting if any(self._all_excluded(members, found) for members in parts)}
+            grows = not new <= found
+            found |= new
+        return frozenset(found)
+
+    def _all_excluded(self, members: Iterable[Term], excluded: set[Resource]) -> bool:
+        return all(not isinstance(m, Literal) and not self.superclasses(m).isdisjoint(excluded) for m in members)
 
     def said(self, cls: Term, label: Callable[[URIRef], str]) -> str:
         """A class in words, one without a name by what it is made of.
@@ -215,7 +216,6 @@ class Axioms:
         return "something"
 
 
-_NONE: frozenset[Resource] = frozenset()
 _RESTRICTIONS = {
     "someValuesFrom": "some ",
     "allValuesFrom": "only ",

@@ -63,7 +63,7 @@ class _Consistency:
 
     def _of_classes(self, node: Node) -> Iterator[Violation]:
         """cax-dw, cax-adc, cls-com, cls-nothing2; also what prp-dom, prp-rng and the like make of them."""
-        types = sorted(cls for cls in self._classes(node) if self._is_root(node, cls))
+        types = self._narrowest(node)
         for cls in types:
             if self.ontology.are_disjoint(cls, cls):
                 yield self._finding(node, RDF_TYPE, cls, "nothing", f"nothing can be {self._a(cls)}")
@@ -78,10 +78,15 @@ class _Consistency:
     def _classes(self, node: Node) -> list[Resource]:
         return [cls for cls in self.closure.types(node) if not isinstance(cls, Literal)]
 
-    def _is_root(self, node: Node, cls: Term) -> bool:
-        """Whether a class does not merely stand above another one of the node's."""
+    def _narrowest(self, node: Node) -> list[Resource]:
+        """The classes of a node that do not merely stand above another of its classes."""
+        classes = sorted(cls for cls in self._classes(node) if not self._is_step_up(node, cls))
+        above = {cls: self.rules.axioms.superclasses(cls) for cls in classes}
+        return [c for c in classes if not any(c in above[d] and d not in above[c] for d in classes)]
+
+    def _is_step_up(self, node: Node, cls: Term) -> bool:
         found = self.closure.derivation((cast(Resource, node), RDF_TYPE, cls))
-        return found is None or found.rule not in _STEPS_UP
+        return found is not None and found.rule in _STEPS_UP
 
     def _clash(self, node: Node, one: Resource, other: Resource) -> Violation:
         """Two classes that nothing is both of, told of the triple whose domain or range brought one of them in."""

@@ -21,7 +21,7 @@ from kgllm.vocabularies import OWL, RDF_TYPE
 __all__ = ["Closure", "Derivation", "close"]
 
 SAME_AS = URIRef(OWL + "sameAs")
-_MOST = 200_000  # triples that are derived before it is given up
+_MOST = 1_000_000  # triples that are derived before it is given up
 _MOST_SAME = 8  # values of a functional property that are taken for names of one thing: more are a fault of the data
 _OFTEN = 1_000  # triples between two looks at the clock
 

@@ -101,12 +101,13 @@ class Ontology:
         classes: Mapping[URIRef, Class],
         properties: Mapping[URIRef, Property],
         statements: Mapping[URIRef, Sequence[tuple[URIRef, Term]]] | None = None,
-        axioms: Axioms | None = None,
+        axioms: Axioms | str = "",
     ) -> None:
+        """``axioms`` may be given as N-Triples, to be read when they are first asked for."""
         self.classes = dict(classes)
         self.properties = dict(properties)
         self.statements = dict(statements or {})
-        self.axioms = axioms or Axioms()
+        self._stated = axioms
         self.superclasses = cache(self._superclasses)
         self._children: dict[URIRef, list[URIRef]] = defaultdict(list)
         for cls in self.classes.values():
@@ -117,6 +118,11 @@ class Ontology:
         for prop in self.properties.values():
             for parent in prop.parents:
                 self._narrower[parent].append(prop.iri)
+
+    @cached_property
+    def axioms(self) -> Axioms:
+        """What the ontology states, as triples."""
+        return Axioms.from_nt(self._stated) if isinstance(self._stated, str) else self._stated
 
     @cached_property
     def rules(self) -> Rules:

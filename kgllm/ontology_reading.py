@@ -25,7 +25,7 @@ from kgllm.ontology_queries import (
     TOLD_AXIOMS,
 )
 from kgllm.protocols import GraphStore
-from kgllm.terms import BNode, Literal, Term, Triple, URIRef, local_name, readable
+from kgllm.terms import BNode, Literal, Term, Triple, URIRef, local_name, n3, readable
 from kgllm.vocabularies import (
     ALIAS_PROPERTIES,
     DESCRIPTION_PROPERTIES,
@@ -63,7 +63,8 @@ def read_ontology(
     Raises what the stores raise, ``DeadlineError`` for one that cannot count its classes in time among it, and
     ``IncompleteDataError`` for one that cuts a result.
     """
-    axioms = Axioms(triple for number, store in enumerate(stores) for triple in _axioms(store, number, timeout_s))
+    stated = {triple for number, store in enumerate(stores) for triple in _axioms(store, number, timeout_s)}
+    axioms = Axioms(sorted(stated, key=lambda triple: tuple(map(n3, triple))))
     data = stores[0]
     instances = {c: int(str(n)) for c, n in whole(data, COUNT_CLASSES, timeout_s) if isinstance(c, URIRef)}
     signatures: dict[URIRef, list[Signature]] = defaultdict(list)
