@@ -437,6 +437,7 @@ class Assistant:
                 self.index.ontology,
                 shapes=self.workspace.shapes,
                 timeout_s=self.workspace.timeout_s,
+                named=plan.query.iris() | {hit.iri for hit in plan.concepts},
             )
         yield steps.validated(violations, len(recalled.memory))
         if model is None or self.strict:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import networkx
     from rdflib import Dataset, Graph
 
+    from kgllm.entailment import Derivation
+
 __all__ = ["Fact", "Role", "WorkingMemoryGraph"]
 
 Role: TypeAlias = OneOfStrings["topic", "answer", "bridge", "concept"]
@@ -54,7 +56,7 @@ class WorkingMemoryGraph:
     """Facts by triple, the roles of their nodes, and the links between the question's words and the graph.
 
     A triple enters through ``assert_triple`` (it was read from the graph) or ``entail`` (a named rule makes it of
-    premises that are already here); there is no third way.
+    premises that are already here); ``take_in`` does either for each step of a proof, and there is no other way.
     """
 
     def __init__(
@@ -108,6 +110,16 @@ class WorkingMemoryGraph:
         if not premises:
             raise ValueError("an entailed triple needs premises")
         self._facts.setdefault(triple, Fact(triple, rule, premises))
+
+    def take_in(self, proof: Iterable[tuple[Triple, Derivation | None]]) -> None:
+        """Take in the steps to an entailed triple, premises first, with the axioms that each of them takes."""
+        for triple, derivation in proof:
+            if derivation is None:
+                self.assert_triple(triple)
+                continue
+            for axiom in derivation.axioms:
+                self.assert_triple(axiom)
+            self.entail(triple, rule=derivation.rule, premises=(*derivation.premises, *derivation.axioms))
 
     def fact(self, triple: Triple) -> Fact | None:
         """The fact of a triple, ``None`` if it is not in memory."""

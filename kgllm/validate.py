@@ -6,16 +6,17 @@ what the graph already violates without the memory is the data's fault.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import replace
+from itertools import islice
 from typing import TypeAlias
 
 from kgllm.consistency import contradictions
-from kgllm.entailment import close
+from kgllm.entailment import Closure, close
 from kgllm.memory import WorkingMemoryGraph
 from kgllm.ontology import Ontology
 from kgllm.protocols import GraphStore
-from kgllm.terms import BNode, Node, Triple, URIRef, n3
+from kgllm.terms import BNode, Literal, Node, Triple, URIRef, n3
 from kgllm.violation import NOT_CHECKED, Violation
 from kgllm.vocabularies import RDF_TYPE
 
@@ -32,7 +33,10 @@ def validate_triples(
 
     ``focus`` restricts the findings to those nodes; all triples serve as premises.
     """
-    closure = close(triples, ontology.rules, timeout_s=timeout_s)
+    return _found(close(triples, ontology.rules, timeout_s=timeout_s), ontology, focus, timeout_s)
+
+
+def _found(closure: Closure, ontology: Ontology, focus: set[Node] | None, timeout_s: float) -> list[Violation]:
     found = contradictions(closure, ontology, focus=focus)
     if not closure.is_whole:
         message = f"what follows by the ontology was not worked out to its end, within {timeout_s:g} s"
@@ -42,22 +46,29 @@ def validate_triples(
 
 _SURROUNDINGS = 100  # nodes whose descriptions are fetched; a memory beyond that is checked by the ontology alone
 _FACTS = 5_000
+_MOST_ENTAILED = 100  # entailed triples that a memory takes in
 
 
-def surroundings(memory: WorkingMemoryGraph, store: GraphStore, *, timeout_s: float) -> tuple[list[Triple], bool]:
+def surroundings(
+    memory: WorkingMemoryGraph, store: GraphStore, *, timeout_s: float, is_thorough: bool = True
+) -> tuple[list[Triple], bool]:
     """What the graph says of the nodes in memory, in both directions, and the classes of what it says it with.
 
-    The second value tells whether that is all of it: a partial view is no proof.
+    The second value tells whether that is all of it: a partial view is no proof. Where it need not be ``is_thorough``,
+    one node stands for all that have a property with the same value: what the property says of that value, one shows.
     """
     nodes = [node for node in memory.nodes() if isinstance(node, URIRef)]
     if not nodes:
         return [], True
     named = " ".join(n3(node) for node in nodes[:_SURROUNDINGS])
     is_whole = len(nodes) <= _SURROUNDINGS
+    incoming = f"WHERE {{ VALUES ?o {{ {named} }} ?s ?p ?o FILTER(?p != {n3(RDF_TYPE)}) }}"
     triples: dict[Triple, None] = {}
     for query in (
         f"SELECT ?s ?p ?o WHERE {{ VALUES ?s {{ {named} }} ?s ?p ?o }}",
-        f"SELECT ?s ?p ?o WHERE {{ VALUES ?o {{ {named} }} ?s ?p ?o FILTER(?p != {n3(RDF_TYPE)}) }}",
+        f"SELECT ?s ?p ?o {incoming}"
+        if is_thorough
+        else f"SELECT ?s ?p ?o WHERE {{ SELECT (MIN(?x) AS ?s) ?p ?o {incoming.replace('?s', '?x')} GROUP BY ?p ?o }}",
         f"SELECT DISTINCT ?s ?p ?o WHERE {{ VALUES ?n {{ {named} }} ?n ?q ?s . BIND({n3(RDF_TYPE)} AS ?p) ?s ?p ?o }}",
     ):
         rows = store.select(query, timeout_s=timeout_s, limit=_FACTS)
@@ -69,29 +80,73 @@ def surroundings(memory: WorkingMemoryGraph, store: GraphStore, *, timeout_s: fl
 
 
 def validate_memory(
-    memory: WorkingMemoryGraph, store: GraphStore, ontology: Ontology, *, shapes: ShapesCheck | None, timeout_s: float
+    memory: WorkingMemoryGraph,
+    store: GraphStore,
+    ontology: Ontology,
+    *,
+    shapes: ShapesCheck | None,
+    timeout_s: float,
+    named: Set[URIRef] = frozenset(),
 ) -> list[Violation]:
     """The contradictions that a memory stands in, with what the graph says of its nodes as context.
 
-    ``shapes`` is asked only where that context is whole, so that no value is missing for want of fetching.
+    What follows between its nodes by one of the ``named`` properties and classes enters the memory. ``shapes`` is asked
+    only where the context is whole, so that no value is missing for want of fetching.
     """
     if not len(memory):
         return []
-    around, is_whole = surroundings(memory, store, timeout_s=timeout_s)
     nodes = set(memory.nodes())
+    around, is_whole = _context(memory, store, ontology, shapes, timeout_s)
 
-    def check(triples: Sequence[Triple]) -> list[Violation]:
-        found = validate_triples(triples, ontology, focus=nodes)
+    def check(triples: Sequence[Triple]) -> tuple[list[Violation], Closure]:
+        closure = close(triples, ontology.rules, timeout_s=timeout_s)
+        found = _found(closure, ontology, nodes, timeout_s)
         if shapes is None:
-            return found
+            return found, closure
         if not is_whole:
             message = "the shapes were not checked: the memory's surroundings are too large to be fetched whole"
-            return [*found, Violation(None, None, None, NOT_CHECKED, "Info", message)]
-        return found + shapes(triples, nodes)
+            return [*found, Violation(None, None, None, NOT_CHECKED, "Info", message)], closure
+        return found + shapes(triples, nodes), closure
 
-    before = check(around)
-    added = set(memory.triples()).difference(around)
-    return blame(check([*around, *added]) if added else before, before)
+    before, closure = check(around)
+    found = before
+    if added := set(memory.triples()).difference(around):
+        found, closure = check([*around, *added])
+    _take_in(memory, closure, ontology, named)
+    return blame(found, before)
+
+
+def _context(
+    memory: WorkingMemoryGraph, store: GraphStore, ontology: Ontology, shapes: ShapesCheck | None, timeout_s: float
+) -> tuple[list[Triple], bool]:
+    """What a memory is checked together with: where nothing is stated that it could contradict, itself alone."""
+    if shapes is None and not len(ontology.axioms):
+        return memory.triples(), True
+    return surroundings(memory, store, timeout_s=timeout_s, is_thorough=shapes is not None or _is_inverse(ontology))
+
+
+def _is_inverse(ontology: Ontology) -> bool:
+    """Whether it matters which nodes have a value, and not only that one has it."""
+    kinds = ("InverseFunctionalProperty", "AsymmetricProperty", "TransitiveProperty", "SymmetricProperty")
+    return any(map(ontology.rules.of_kind, kinds)) or bool(ontology.rules.inverses or ontology.rules.chains)
+
+
+def _take_in(memory: WorkingMemoryGraph, closure: Closure, ontology: Ontology, named: Set[URIRef]) -> None:
+    """Entail, between nodes of the memory, what the named terms say; with its premises, and the axioms behind them."""
+    nodes = set(memory.nodes())
+    entailed = (
+        (s, p, o)
+        for s, p, o in closure.derivations
+        if s in nodes and (o in named if p == RDF_TYPE else p in named and (o in nodes or isinstance(o, Literal)))
+    )
+    for triple in list(islice(entailed, _MOST_ENTAILED)):
+        memory.take_in(closure.proof(triple))
+    for node in memory.nodes():
+        if node not in memory.roles:
+            is_term = node in ontology.classes or node in ontology.properties
+            memory.roles[node] = "concept" if is_term else "bridge"
+            if isinstance(node, URIRef):
+                memory.labels.setdefault(node, ontology.label(node))
 
 
 def blame(found: Sequence[Violation], before: Sequence[Violation]) -> list[Violation]:

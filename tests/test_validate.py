@@ -227,3 +227,37 @@ def test_blame_compares_focus_path_value_and_constraint(ontology: Ontology) -> N
     old = validate_triples([(MARY, ex("built"), Literal("x"))], ontology)
     new = validate_triples([(MARY, ex("built"), Literal("y"))], ontology)
     assert [violation.blame for violation in blame([*old, *new], old)] == ["data", "memory"]
+
+
+# Entailment
+
+
+def test_what_follows_with_a_named_term_enters_the_memory_with_its_proof(tmp_path: Path) -> None:
+    store = load(
+        tmp_path,
+        SHIPS + "ex:captain rdfs:subPropertyOf ex:crew ; owl:inverseOf ex:commands . ex:mary ex:captain ex:ann .",
+    )
+    ontology = read_ontology([store])
+    memory = WorkingMemoryGraph("?")
+    memory.assert_triple((MARY, ex("captain"), ANN))
+    assert validate_memory(memory, store, ontology, shapes=None, timeout_s=10, named={ex("crew")}) == []
+    fact = memory.fact((MARY, ex("crew"), ANN))
+    assert fact is not None
+    assert (fact.status, fact.rule) == ("entailed", "prp-spo1")
+    assert set(fact.premises) == {
+        (MARY, ex("captain"), ANN),
+        (ex("captain"), URIRef("http://www.w3.org/2000/01/rdf-schema#subPropertyOf"), ex("crew")),
+    }
+    assert (ANN, ex("commands"), MARY) not in memory  # nobody asked for it
+    assert memory.roles[ex("crew")] == "concept"
+    store.close()
+
+
+def test_what_follows_of_other_nodes_stays_out(tmp_path: Path) -> None:
+    store = load(tmp_path, SHIPS + "ex:captain rdfs:subPropertyOf ex:crew . ex:mary ex:captain ex:ann, ex:bob .")
+    memory = WorkingMemoryGraph("?")
+    memory.assert_triple((MARY, ex("captain"), ANN))
+    validate_memory(memory, store, read_ontology([store]), shapes=None, timeout_s=10, named={ex("crew")})
+    assert (MARY, ex("crew"), ANN) in memory
+    assert (MARY, ex("crew"), BOB) not in memory
+    store.close()
