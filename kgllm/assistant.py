@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from kgllm.briefing import Briefing
     from kgllm.chat import Chat
     from kgllm.checking import CheckReport
+    from kgllm.explain import Explanation
     from kgllm.lookup import NodeView
     from kgllm.overview import Overview
 
@@ -198,6 +199,12 @@ class Assistant:
         from kgllm.lookup import show
 
         return show(self.workspace, node, hops=hops)
+
+    def why(self, subject: str, predicate: str, object_: str) -> Explanation:
+        """Why a triple holds: asserted, or by which rules of what; each part by IRI, CURIE or label."""
+        from kgllm.explain import explain
+
+        return explain(self.workspace, subject, predicate, object_)
 
     def query(self, sparql: str, *, limit: int | None = None) -> Rows:
         """The rows of a read-only SELECT. Raises ``QueryRefusedError`` for anything else."""

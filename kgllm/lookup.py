@@ -20,7 +20,7 @@ from kgllm.ontology_reading import whole
 from kgllm.terms import Literal, Namespaces, Node, Term, Triple, URIRef, clean, local_name, n3, readable
 from kgllm.workspace import Workspace
 
-__all__ = ["Facts", "NodeView", "Ring", "find", "labels_of", "show", "shown"]
+__all__ = ["Facts", "NodeView", "Ring", "find", "labels_of", "named", "show", "shown"]
 
 _CHUNK = 300
 _CANDIDATES = 20
@@ -130,10 +130,10 @@ def show(workspace: Workspace, node: str, *, hops: int = 1, limit: int = 50) -> 
     direction and in each ring beyond the first, none of a property's more than its fair part. Raises what the store
     raises, ``IncompleteDataError`` where it cuts what is counted or looked for by name.
     """
-    named = _named(workspace, node)
-    if not named:
+    found = named(workspace, node)
+    if not found:
         return None
-    iri, *others = named
+    iri, *others = found
     outgoing = _with_ontology(iri, _facts(workspace, iri, limit, incoming=False), workspace.ontology)
     incoming = _facts(workspace, iri, limit, incoming=True)
     rings = _rings(workspace, iri, (*outgoing, *incoming), hops, limit)
@@ -160,7 +160,7 @@ def find(workspace: Workspace, text: str) -> list[URIRef]:
 
     A text names what has it for an IRI, a CURIE, a label in whatever language and case, or a local name.
     """
-    return _named(workspace, text) or _near(workspace, text)
+    return named(workspace, text) or _near(workspace, text)
 
 
 def labels_of(workspace: Workspace, terms: Iterable[Node]) -> dict[Node, str]:
@@ -207,7 +207,7 @@ def _description(workspace: Workspace, iri: URIRef) -> str:
     return found.get(iri) or (term.description if term else "")
 
 
-def _named(workspace: Workspace, text: str) -> list[URIRef]:
+def named(workspace: Workspace, text: str) -> list[URIRef]:
     """What has exactly this name: by IRI, else by label, else by local name."""
     expanded = workspace.namespaces.expand(text)
     if expanded is not None and _occurs(workspace, expanded):

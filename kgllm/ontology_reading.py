@@ -102,7 +102,7 @@ def _apart(term: Term | None, number: int) -> Term | None:
 def _classes(axioms: Axioms) -> set[URIRef]:
     """The classes that an axiom names."""
     found: set[Term] = {cls for kind in CLASS_TYPES for cls in axioms.subjects(kind)}
-    for predicate in (RDFS + "subClassOf", OWL + "disjointWith"):
+    for predicate in (RDFS + "subClassOf", OWL + "equivalentClass", OWL + "disjointWith", OWL + "complementOf"):
         found.update(end for pair in axioms.pairs(predicate) for end in pair)
     for group in axioms.groups(OWL + "AllDisjointClasses"):
         found.update(group)

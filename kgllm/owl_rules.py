@@ -76,6 +76,30 @@ class Rules:
             self.kinds[name] = {s: (s, RDF_TYPE, kind) for s in self.axioms.subjects(str(kind))}
         return self.kinds[name]
 
+    def leading_to(self, prop: URIRef) -> frozenset[URIRef] | None:
+        """The properties whose triples a triple of one can follow from; ``None`` if any may matter."""
+        if prop == RDF_TYPE or self.restrictions or self.keys:
+            return None
+        found = {prop}
+        while more := {p for goal in found for p in self._makers.get(goal, ())} - found:
+            found |= more
+        equal = [*self.of_kind("FunctionalProperty"), *self.of_kind("InverseFunctionalProperty")]
+        return frozenset([*found, *(p for p in equal if isinstance(p, URIRef))])
+
+    @cached_property
+    def _makers(self) -> dict[URIRef, set[URIRef]]:
+        """For each property those that rules make it of, in one step."""
+        found: dict[URIRef, set[URIRef]] = defaultdict(set)
+        for ways in (self.wider, self.inverses):
+            for p, made in ways.items():
+                for goal, _, _ in made:
+                    if isinstance(p, URIRef):
+                        found[goal].add(p)
+        for chains in self.chains.values():
+            for whole, steps, _, _ in chains:
+                found[whole].update(steps)
+        return found
+
     @cached_property
     def deprecated(self) -> frozenset[Node]:
         """The terms that are not to be used any more."""

@@ -275,6 +275,15 @@ def test_show_finds_a_node_by_its_label_and_says_what_is_near_where_it_finds_non
     assert "no node" in missing.stdout
 
 
+def test_show_why_leads_a_triple_back_to_what_was_asserted() -> None:
+    shown = demo("show", "--why", "Apollo 11", "crew member", "Neil Armstrong")
+    assert shown.exit_code == 0
+    assert "(by prp-spo1, from)" in shown.stdout
+    assert demo("show", "--why", "Apollo 12", "crew member", "Neil Armstrong").exit_code == 3
+    assert demo("show", "Apollo 11", "--why", "a", "b", "c").exit_code == 2
+    assert demo("show").exit_code == 2
+
+
 def test_select_as_table_csv_tsv_and_json() -> None:
     sparql = "SELECT ?who { space:Apollo_11 sf:commander ?who }"
     assert "space:Neil_Armstrong" in demo("query", sparql).stdout

@@ -60,18 +60,31 @@ def search(
 @verb("show")
 def show(
     common: Common,
-    node: Annotated[str, typer.Argument(help="An IRI, a CURIE or a label.")],
+    node: Annotated[str | None, typer.Argument(help="An IRI, a CURIE or a label.")] = None,
     hops: Annotated[int, typer.Option("--hops", min=1, max=5, help="How far to walk from the node.")] = 1,
+    why: Annotated[
+        tuple[str, str, str] | None,
+        typer.Option("--why", metavar="S P O", help="Why a triple holds, back to what the graph asserts."),
+    ] = None,
 ) -> int:
-    """One node: description, types, and facts in both directions.
+    """One node: description, types, and facts in both directions; or why a triple holds.
 
-    Formats: text, json. Exits with 3 if there is none.
+    Formats: text, json. Exits with 3 if there is none, or if the triple does not hold.
     """
     from kgllm.lookup import find, labels_of
     from kgllm.lookup import show as look_up
 
     form = common.chosen_format("text", "json")
+    if (node is None) == (why is None):
+        raise typer.BadParameter("give a node, or a triple with --why")
     with common.workspace() as workspace:
+        if why is not None:
+            from kgllm.explain import explain
+
+            explanation = explain(workspace, *why)
+            _print(common, explanation, form)
+            return 0 if explanation.steps else ABSTAINED
+        assert node is not None  # noqa: S101 - one of the two was given
         view = look_up(workspace, node, hops=hops)
         if view is not None:
             _print(common, view, form)

@@ -1,0 +1,202 @@
+"""Explain: why a triple holds, back to what the graph asserts: the rules, the premises and the axioms on the way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kgllm.entailment import SAME_AS, Closure, Derivation, close
+from kgllm.errors import InputError
+from kgllm.lookup import labels_of, named, shown
+from kgllm.terms import BNode, Literal, Namespaces, Node, Term, Triple, URIRef, n3, parse_term
+from kgllm.vocabularies import RDF_TYPE
+from kgllm.workspace import Workspace
+
+__all__ = ["Explanation", "explain"]
+
+_ROUNDS = 4  # how far from its ends the premises of a triple are looked for
+_FACTS = 10_000  # triples of a round
+_NODES = 200  # nodes that are asked about at once
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Whether a triple holds, and the steps to it: premises before what is made of them, none if it does not.
+
+    ``is_whole`` is false where not all was looked at that could make it hold.
+    """
+
+    triple: Triple
+    steps: tuple[tuple[Triple, Derivation | None], ...]
+    is_whole: bool = True
+    axioms: Mapping[Triple, str] = field(default_factory=dict)
+    labels: Mapping[Node, str] = field(default_factory=dict)
+    namespaces: Namespaces = field(default_factory=Namespaces)
+
+    @property
+    def status(self) -> str:
+        """asserted, entailed, or unsupported."""
+        if not self.steps:
+            return "unsupported"
+        return "asserted" if self.steps[-1][1] is None else "entailed"
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``kgllm show --why --json`` prints it; terms are written as in N-Triples."""
+        return {
+            "triple": _written(self.triple),
+            "status": self.status,
+            "complete": self.is_whole,
+            "steps": [
+                {
+                    "triple": _written(triple),
+                    "rule": found.rule if found else None,
+                    "premises": [_written(premise) for premise in found.premises] if found else [],
+                    "axioms": [_written(axiom) for axiom in found.axioms] if found else [],
+                }
+                for triple, found in self.steps
+            ],
+        }
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        if not self.steps:
+            yield f"The graph does not say, nor does it follow: {self._said(self.triple)}"
+            if not self.is_whole:
+                yield "Not all was looked at that it could follow from."
+            return
+        yield from self._tree(self.triple, dict(self.steps), 0, set())
+
+    def _tree(
+        self, triple: Triple, steps: Mapping[Triple, Derivation | None], depth: int, told: set[Triple]
+    ) -> Iterator[str]:
+        """A triple, and under it what it follows from; what was told before is not told again."""
+        found = steps[triple]
+        mark = "asserted" if found is None else f"by {found.rule}" + (", see above" if triple in told else ", from")
+        yield f"{'  ' * depth}{self._said(triple)}   ({mark})"
+        if found is None or triple in told:
+            return
+        told.add(triple)
+        for premise in found.premises:
+            yield from self._tree(premise, steps, depth + 1, told)
+        for axiom in found.axioms:
+            yield f"{'  ' * (depth + 1)}{self.axioms[axiom]}   (ontology)"
+
+    def _said(self, triple: Triple) -> str:
+        return "  ".join(shown(part, self.namespaces, self.labels) for part in triple)
+
+
+def _written(triple: Triple) -> list[str]:
+    return [n3(part) for part in triple]
+
+
+def explain(workspace: Workspace, subject: str, predicate: str, object_: str) -> Explanation:
+    """Why the graph says that a subject has an object by a predicate; each an IRI, a CURIE or a label.
+
+    The object may be a literal, as N-Triples writes it or as its text alone; the predicate may be ``a``. Raises
+    ``InputError`` for a name that the graph does not have.
+    """
+    s, p = _node(workspace, subject), _property(workspace, predicate)
+    candidates = _objects(workspace, object_, s, p)
+    found = [_explained(workspace, (s, p, o)) for o in candidates]
+    return next((explanation for explanation in found if explanation.steps), found[0])
+
+
+def _node(workspace: Workspace, text: str) -> URIRef:
+    found = named(workspace, text)
+    if not found:
+        raise InputError(f"the graph has no node {text}", try_next=f'look for it: kgllm search "{text}"')
+    return found[0]
+
+
+def _property(workspace: Workspace, text: str) -> URIRef:
+    if text == "a":
+        return RDF_TYPE
+    properties = workspace.ontology.properties
+    found = [iri for iri in named(workspace, text) if iri in properties or iri == workspace.namespaces.expand(text)]
+    if not found:
+        raise InputError(f"the graph has no property {text}", try_next="kgllm info lists those it has")
+    return found[0]
+
+
+def _objects(workspace: Workspace, text: str, s: URIRef, p: URIRef) -> list[Term]:
+    """What an object may be meant to be: a term, the nodes of that name, the subject's own value of that text."""
+    try:
+        return [parse_term(text)]
+    except ValueError:
+        pass
+    nodes: list[Term] = [*named(workspace, text)]
+    rows = workspace.store.select(f"SELECT ?o WHERE {{ {n3(s)} {n3(p)} ?o FILTER(isLiteral(?o)) }}").rows
+    nodes += [o for (o,) in rows if o is not None and str(o) == text]
+    if not nodes:
+        raise InputError(f"the graph has no node {text}", try_next=f'look for it: kgllm search "{text}"')
+    return nodes
+
+
+def _explained(workspace: Workspace, triple: Triple) -> Explanation:
+    """Fetch more and more of what could make a triple hold, until it follows or there is no more."""
+    rules = workspace.ontology.rules
+    deadline = time.monotonic() + workspace.timeout_s
+    relevant = rules.leading_to(triple[1])
+    known: dict[Triple, None] = {}
+    asked: set[Node] = set()
+    frontier: set[Node] = {end for end in (triple[0], triple[2]) if isinstance(end, URIRef)}
+    is_whole, closure = True, Closure()
+    for _ in range(_ROUNDS):
+        nodes = sorted(node for node in frontier - asked if isinstance(node, URIRef))
+        if not nodes:
+            break
+        asked |= frontier
+        new, all_fetched = _facts(workspace, nodes, relevant)
+        is_whole = is_whole and all_fetched
+        known |= dict.fromkeys(new)
+        closure = close(known, rules, timeout_s=max(0.1, deadline - time.monotonic()))
+        if triple in closure:
+            break
+        frontier = {end for s, p, o in new if p != RDF_TYPE for end in (s, o) if not isinstance(end, Literal)}
+        is_whole = is_whole and closure.is_whole
+    else:
+        is_whole = False
+    steps = closure.proof(triple) if triple in closure else []
+    return _told(workspace, triple, steps, is_whole=is_whole)
+
+
+def _told(
+    workspace: Workspace, triple: Triple, steps: Sequence[tuple[Triple, Derivation | None]], *, is_whole: bool
+) -> Explanation:
+    """The explanation with the labels of its terms, and its axioms about classes without a name in words."""
+    used = {axiom for _, found in steps if found for axiom in found.axioms}
+    terms = [term for t in [triple, *(t for t, _ in steps), *used] for term in t]
+    ontology, namespaces = workspace.ontology, workspace.namespaces
+    labels = labels_of(workspace, terms)
+
+    def said(part: Term) -> str:
+        is_nameless = isinstance(part, BNode)
+        return ontology.axioms.said(part, ontology.label) if is_nameless else shown(part, namespaces, labels)
+
+    axioms = {axiom: "  ".join(map(said, axiom)) for axiom in used}
+    return Explanation(triple, tuple(steps), is_whole, axioms, labels, namespaces)
+
+
+def _facts(
+    workspace: Workspace, nodes: Sequence[URIRef], relevant: frozenset[URIRef] | None
+) -> tuple[list[Triple], bool]:
+    """The triples around some nodes with the properties that matter, and whether these are all."""
+    only = ""
+    if relevant is not None:
+        only = f"VALUES ?p {{ {' '.join(map(n3, sorted({*relevant, RDF_TYPE, SAME_AS})))} }}"
+    values = " ".join(map(n3, nodes[:_NODES]))
+    is_whole = len(nodes) <= _NODES
+    found: list[Triple] = []
+    for end, rest in (("?s", ""), ("?o", f"FILTER(?p != {n3(RDF_TYPE)})")):
+        rows = workspace.store.select(
+            f"SELECT ?s ?p ?o WHERE {{ VALUES {end} {{ {values} }} {only} ?s ?p ?o {rest} }}",
+            timeout_s=workspace.timeout_s,
+            limit=_FACTS,
+        )
+        is_whole = is_whole and rows.complete
+        found += rows.rows  # type: ignore[arg-type]  # every variable is bound
+    return found, is_whole
