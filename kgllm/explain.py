@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kgllm.entailment import SAME_AS, Closure, Derivation, close
+from kgllm.entailment import Derivation
 from kgllm.errors import InputError
 from kgllm.lookup import labels_of, named, shown
-from kgllm.terms import BNode, Literal, Namespaces, Node, Term, Triple, URIRef, n3, parse_term
+from kgllm.prove import prove
+from kgllm.terms import BNode, Namespaces, Node, Term, Triple, URIRef, n3, parse_term
 from kgllm.vocabularies import RDF_TYPE
 from kgllm.workspace import Workspace
 
 __all__ = ["Explanation", "explain"]
-
-_ROUNDS = 4  # how far from its ends the premises of a triple are looked for
-_FACTS = 10_000  # triples of a round
-_NODES = 200  # nodes that are asked about at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,31 +133,8 @@ def _objects(workspace: Workspace, text: str, s: URIRef, p: URIRef) -> list[Term
 
 
 def _explained(workspace: Workspace, triple: Triple) -> Explanation:
-    """Fetch more and more of what could make a triple hold, until it follows or there is no more."""
-    rules = workspace.ontology.rules
-    deadline = time.monotonic() + workspace.timeout_s
-    relevant = rules.leading_to(triple[1])
-    known: dict[Triple, None] = {}
-    asked: set[Node] = set()
-    frontier: set[Node] = {end for end in (triple[0], triple[2]) if isinstance(end, URIRef)}
-    is_whole, closure = True, Closure()
-    for _ in range(_ROUNDS):
-        nodes = sorted(node for node in frontier - asked if isinstance(node, URIRef))
-        if not nodes:
-            break
-        asked |= frontier
-        new, all_fetched = _facts(workspace, nodes, relevant)
-        is_whole = is_whole and all_fetched
-        known |= dict.fromkeys(new)
-        closure = close(known, rules, timeout_s=max(0.1, deadline - time.monotonic()))
-        if triple in closure:
-            break
-        frontier = {end for s, p, o in new if p != RDF_TYPE for end in (s, o) if not isinstance(end, Literal)}
-        is_whole = is_whole and closure.is_whole
-    else:
-        is_whole = False
-    steps = closure.proof(triple) if triple in closure else []
-    return _told(workspace, triple, steps, is_whole=is_whole)
+    found = prove(triple, workspace.store, workspace.ontology, timeout_s=workspace.timeout_s)
+    return _told(workspace, triple, found.steps, is_whole=found.is_whole)
 
 
 def _told(
@@ -179,24 +152,3 @@ def _told(
 
     axioms = {axiom: "  ".join(map(said, axiom)) for axiom in used}
     return Explanation(triple, tuple(steps), is_whole, axioms, labels, namespaces)
-
-
-def _facts(
-    workspace: Workspace, nodes: Sequence[URIRef], relevant: frozenset[URIRef] | None
-) -> tuple[list[Triple], bool]:
-    """The triples around some nodes with the properties that matter, and whether these are all."""
-    only = ""
-    if relevant is not None:
-        only = f"VALUES ?p {{ {' '.join(map(n3, sorted({*relevant, RDF_TYPE, SAME_AS})))} }}"
-    values = " ".join(map(n3, nodes[:_NODES]))
-    is_whole = len(nodes) <= _NODES
-    found: list[Triple] = []
-    for end, rest in (("?s", ""), ("?o", f"FILTER(?p != {n3(RDF_TYPE)})")):
-        rows = workspace.store.select(
-            f"SELECT ?s ?p ?o WHERE {{ VALUES {end} {{ {values} }} {only} ?s ?p ?o {rest} }}",
-            timeout_s=workspace.timeout_s,
-            limit=_FACTS,
-        )
-        is_whole = is_whole and rows.complete
-        found += rows.rows  # type: ignore[arg-type]  # every variable is bound
-    return found, is_whole

@@ -16,7 +16,8 @@ from kgllm.index import Index
 from kgllm.memory import Role, WorkingMemoryGraph
 from kgllm.ontology import DESCRIPTION_PROPERTIES, NAME_PROPERTIES, RDF_TYPE
 from kgllm.protocols import Hit, Rows
-from kgllm.query import Path, PatternTerm, Query, Variable
+from kgllm.prove import prove
+from kgllm.query import Group, Path, PatternTerm, Query, Variable
 from kgllm.terms import BNode, Literal, Node, Term, Triple, URIRef, n3
 
 __all__ = ["Recalled", "recall"]
@@ -65,6 +66,8 @@ def recall(
         return _describe(query, memory, index, timeout_s)
     if query.form == "ask":
         holds = index.store.ask(sparql, timeout_s=timeout_s)
+        if not holds and (followed := _follows(query, memory, index, timeout_s)):
+            return followed
         rows = Rows(("answer",), [(_TRUE if holds else _FALSE,)])
     else:
         rows = index.store.select(sparql, timeout_s=timeout_s, limit=limit)
@@ -79,6 +82,30 @@ def recall(
     _set_roles(query, rows, memory)
     _set_labels(memory, index)
     return Recalled(query, rows, memory, evidence, members)
+
+
+def _follows(query: Query, memory: WorkingMemoryGraph, index: Index, timeout_s: float) -> Recalled | None:
+    """The yes to what the graph does not state, where it follows by the ontology; ``None`` where it does not.
+
+    Only what names all its nodes is looked at: what follows is not matched against variables.
+    """
+    triples = [triple for pattern in query.where.patterns if (triple := pattern.at({})) is not None]
+    if query.where != Group(query.where.patterns) or len(triples) < len(query.where.patterns):
+        return None
+    proofs = []
+    for triple in triples:
+        proof = prove(triple, index.store, index.ontology, timeout_s=timeout_s)
+        if not proof.steps:
+            return None
+        proofs.append(proof)
+    evidence = dict.fromkeys(triples)
+    for proof in proofs:
+        memory.take_in(proof.steps)
+        evidence |= dict.fromkeys(triple for triple, derivation in proof.steps if derivation is None)
+    rows = Rows(("answer",), [(_TRUE,)])
+    _set_roles(query, rows, memory)
+    _set_labels(memory, index)
+    return Recalled(query, rows, memory, {_TRUE: tuple(evidence)})
 
 
 def _by_value(row: tuple[Term | None, ...]) -> list[tuple[float, str]]:

@@ -204,3 +204,30 @@ def test_what_rests_on_nested_queries_alone_rests_on_all_they_do(of_parts: Recal
     mean = of_parts(Query("select", Group(nested=(each,)), (Aggregate("avg", Variable("number"), "mean"),)))
     assert not mean.is_groundless
     assert len(mean.memory) == 4
+
+
+def test_a_yes_that_the_graph_does_not_state_may_follow(open_cached: Callable[..., Assistant]) -> None:
+    kg = open_cached(f"""@prefix ex: <{EX}> . @prefix owl: <http://www.w3.org/2002/07/owl#> .
+        ex:in a owl:ObjectProperty, owl:TransitiveProperty . ex:near a owl:ObjectProperty .
+        ex:mitte ex:in ex:berlin . ex:berlin ex:in ex:germany ; ex:near ex:potsdam .
+    """)
+
+    def asked(*patterns: TriplePattern) -> Recalled:
+        return recall(Query("ask", Group(patterns)), question="?", links=[], index=kg.index)
+
+    goal = (ex("mitte"), ex("in"), ex("germany"))
+    text, (claim,) = answered(found := asked(TriplePattern(*goal)))
+    assert text.startswith("Yes [1]")
+    assert claim.verdict == "entailed"
+    assert claim.evidence[0] == goal
+    assert set(claim.evidence[1:]) == {
+        (ex("mitte"), ex("in"), ex("berlin")),
+        (ex("berlin"), ex("in"), ex("germany")),
+    }
+    fact = found.memory.fact(goal)
+    assert fact is not None
+    assert fact.rule == "prp-trp"
+    for wrong in (("germany", "in", "mitte"), ("mitte", "near", "potsdam")):
+        no = TriplePattern(*map(ex, wrong))
+        assert str(asked(no).rows.rows[0][0]) == "false"
+        assert str(asked(TriplePattern(*goal), no).rows.rows[0][0]) == "false"
