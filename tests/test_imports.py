@@ -21,7 +21,14 @@ WIRING = {"workspace", "opening", "doctor", "checking"}  # checking loads the fi
 GUARD = "engines.guard"  # looks at a text, and is no engine
 WORKSPACE = {"workspace"}
 ASSISTANT = {"assistant"}
-OVER_THE_GRAPH = {"evaluate", "explain", "lookup", "overview", "checking", "ceiling"}  # verbs of the SDK over a workspace
+OVER_THE_GRAPH = {
+    "evaluate",
+    "explain",
+    "lookup",
+    "overview",
+    "checking",
+    "ceiling",
+}  # verbs of the SDK over a workspace
 FACES = {"cli", "settings", "opening", "display", "doctor"}
 HEAVY = {
     "numpy", "rdflib", "pyoxigraph", "faiss", "onnxruntime", "torch", "httpx2", "networkx", "rich", "pydantic", "scipy",
