@@ -64,14 +64,15 @@ def candidates(
     planner: EmbeddedPlanner,
     *,
     pools: Pools,
+    stable: Handles,
     earlier: Sequence[URIRef] = (),
     reranker: Reranker | None = None,
 ) -> Handles:
     """What the handles of one question stand for; ``earlier`` are nodes that the conversation spoke of.
 
-    A ``reranker`` orders the nodes that the question does not name.
+    They begin with the ``stable`` ones, the ``graph_terms`` of the pools. A ``reranker`` orders the nodes that the
+    question does not name.
     """
-    stable = graph_terms(planner.ontology, pools=pools)
     properties, classes = list(stable.properties), list(stable.classes)
     if len(properties) < pools.properties:
         properties += _likely_properties(links, planner)

@@ -55,7 +55,14 @@ class ModelPlanning:
         self.usage = Usage()
         self.rounds = 0
         self.exchanges: tuple[Exchange, ...] = ()
-        self.handles = candidates(links, planner, pools=briefing.pools, earlier=conversation.nodes, reranker=reranker)
+        self.handles = candidates(
+            links,
+            planner,
+            pools=briefing.pools,
+            stable=briefing.handles,
+            earlier=conversation.nodes,
+            reranker=reranker,
+        )
         self._links = links
         self._planner = planner
         self._briefing = briefing
