@@ -160,7 +160,8 @@ def _unnamed(links: Links) -> list[str]:
     nodes = [m for m in links.mentions if m.score >= _NAMED and m.candidates[0].kind == "node"]
     named = {place for mention in nodes for place in range(mention.first, mention.last)}
     words = [token for place, token in enumerate(links.tokens) if place not in named]
-    meant = [token for token in words if token in content_tokens(words) or _ABBREVIATION.fullmatch(token.text)]
+    content = set(content_tokens(words))
+    meant = [token for token in words if token in content or _ABBREVIATION.fullmatch(token.text)]
     return list(dict.fromkeys(token.lower for token in meant))[:_WORDS]
 
 
