@@ -14,7 +14,7 @@ from typing import TypeVar
 from kgllm.index import Index
 from kgllm.link import Links, Mention
 from kgllm.names import normalise
-from kgllm.ontology import Ontology, is_vocabulary
+from kgllm.ontology import Ontology
 from kgllm.plan_embedded import EmbeddedPlanner
 from kgllm.protocols import Hit, Reranker
 from kgllm.query_schema import Handles, Pools
@@ -95,8 +95,7 @@ def _first(terms: Iterable[T], count: int) -> tuple[T, ...]:
 
 def _properties(ontology: Ontology) -> list[URIRef]:
     """The properties of the data, the commonest first; those that name and describe nodes after the others."""
-    stated = [p for p in ontology.properties.values() if p.signatures and not is_vocabulary(p.iri)]
-    return [p.iri for p in sorted(stated, key=lambda p: (p.is_text, -p.count, p.iri))]
+    return [p.iri for p in sorted(ontology.observed(), key=lambda p: (p.is_text, -p.count, p.iri))]
 
 
 def _classes(ontology: Ontology) -> list[URIRef]:

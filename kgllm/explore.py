@@ -12,7 +12,7 @@ from typing import Any
 from kgllm.briefing import class_entry, property_entry
 from kgllm.descriptions import Description
 from kgllm.index import Index
-from kgllm.ontology import Ontology, is_vocabulary
+from kgllm.ontology import Ontology
 from kgllm.query_schema import LONGEST_SEARCH, Handles, PlanError, Pools
 from kgllm.terms import Literal, Term, URIRef, clean, local_name, n3
 
@@ -69,9 +69,8 @@ def explore(plan: Mapping[str, Any], handles: Handles, *, pools: Pools, index: I
 
 def _look(node: URIRef, places: _Places, index: Index) -> None:
     """Every property of a node with an example, forwards and backwards; a hub's many neighbours are not walked."""
-    stated = [p for p in index.ontology.properties.values() if p.signatures and not is_vocabulary(p.iri)]
+    known = " ".join(n3(p.iri) for p in index.ontology.observed())
     for pattern, arrow in ((f"{n3(node)} ?p ?o", "→"), (f"?o ?p {n3(node)}", "←")):
-        known = " ".join(n3(p.iri) for p in stated)
         rows = index.store.select(f"SELECT ?p WHERE {{ VALUES ?p {{ {known} }} FILTER EXISTS {{ {pattern} }} }}")
         for (prop,) in rows.rows[:_SHOWN]:
             if isinstance(prop, URIRef):
