@@ -22,13 +22,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from kgllm.engines.connections import Connections
-from kgllm.errors import ModelServerError, SettingsError
+from kgllm.errors import BackendError, ModelServerError, SettingsError
 from kgllm.terms import clean
 
 if TYPE_CHECKING:
     import httpx2
 
-__all__ = ["BrokeOffError", "ModelServer", "Served", "StatusError", "UnreachableError", "listed", "parse_json"]
+__all__ = [
+    "BrokeOffError",
+    "ModelServer",
+    "Served",
+    "StatusError",
+    "UnreachableError",
+    "listed",
+    "only_model",
+    "parse_json",
+]
 
 T = TypeVar("T")
 
@@ -454,6 +463,18 @@ def _code(found: Any) -> str:
         case {"error": {"code": str(code)}}:
             return code
     return ""
+
+
+def only_model(served: Served, base_url: str, *, option: str, fault: type[BackendError] = ModelServerError) -> str:
+    """The one model that a server lists. Raises ``fault``, which names the option to choose by, for none or several."""
+    names = list(served.models)
+    if len(names) == 1:
+        return names[0]
+    raise fault(
+        f"{base_url} lists {f'{len(names)} models' if names else 'no model'}",
+        why=f"one has to be chosen: {listed(names)}" if names else "so the one to ask has to be named",
+        try_next=f"{option} {clean(names[0]) if names else 'with the name of the one it serves'}",
+    )
 
 
 def listed(names: Sequence[str]) -> str:

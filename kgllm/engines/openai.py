@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from kgllm.engines.model_server import BrokeOffError, ModelServer, Served, StatusError, listed, parse_json
+from kgllm.engines.model_server import BrokeOffError, ModelServer, Served, StatusError, only_model, parse_json
 from kgllm.errors import ModelServerError
 from kgllm.protocols import Completion, Message, Usage
 from kgllm.terms import clean
@@ -113,7 +113,7 @@ class OpenAIServer:
         self.seed = seed
         self.first_token_s = first_token_s
         self.base_url: str = self._server.base_url
-        self.name: str = model or self._only_model()
+        self.name: str = model or only_model(self._server.run(self._server.describe()), self.base_url, option="--model")
         self._server.model = self.name
         self._refuses_schemas = False
         self._takes_template_settings = True
@@ -316,16 +316,6 @@ class OpenAIServer:
             return False
         self._takes_template_settings = False
         return True
-
-    def _only_model(self) -> str:
-        models = list(self._server.run(self._server.describe()).models)
-        if len(models) == 1:
-            return models[0]
-        raise ModelServerError(
-            f"{self.base_url} lists {f'{len(models)} models' if models else 'no model'}",
-            why=f"one has to be chosen: {listed(models)}" if models else "so the one to ask has to be named",
-            try_next=f"--model {clean(models[0])}" if models else "--model with the name of the one it serves",
-        )
 
 
 _CANARY_WORDS = ("zq7", "zq8")
