@@ -14,7 +14,7 @@ import random
 import re
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -37,6 +37,7 @@ __all__ = [
     "listed",
     "only_model",
     "parse_json",
+    "side_by_side",
 ]
 
 T = TypeVar("T")
@@ -463,6 +464,16 @@ def _code(found: Any) -> str:
         case {"error": {"code": str(code)}}:
             return code
     return ""
+
+
+async def side_by_side(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """What each coroutine gives, in order; the first fault ends the others, and is raised itself and in no group."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(work) for work in works]
+    except BaseExceptionGroup as faults:
+        raise faults.exceptions[0] from None
+    return [task.result() for task in tasks]
 
 
 def only_model(served: Served, base_url: str, *, option: str, fault: type[BackendError] = ModelServerError) -> str:

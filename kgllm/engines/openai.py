@@ -5,7 +5,6 @@ What counts as an answer is narrow: one choice, of the model asked, that stopped
 
 from __future__ import annotations
 
-import asyncio
 import json
 import queue
 import re
@@ -13,7 +12,15 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from kgllm.engines.model_server import BrokeOffError, ModelServer, Served, StatusError, only_model, parse_json
+from kgllm.engines.model_server import (
+    BrokeOffError,
+    ModelServer,
+    Served,
+    StatusError,
+    only_model,
+    parse_json,
+    side_by_side,
+)
 from kgllm.errors import ModelServerError
 from kgllm.protocols import Completion, Message, Usage
 from kgllm.terms import clean
@@ -206,15 +213,10 @@ class OpenAIServer:
         async def send(request: Mapping[str, Any]) -> tuple[_Answer | None, Usage]:
             return _read(await self._server.call("POST", f"{self.base_url}/chat/completions", request))
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [
-                    group.create_task(self._held(send, conversation, served, schema=schema, max_tokens=max_tokens))
-                    for conversation in conversations
-                ]
-        except BaseExceptionGroup as faults:
-            raise faults.exceptions[0] from None
-        return served, [task.result() for task in tasks]
+        return served, await side_by_side(
+            self._held(send, conversation, served, schema=schema, max_tokens=max_tokens)
+            for conversation in conversations
+        )
 
     async def _write(
         self,

@@ -6,7 +6,6 @@ vLLM calls both pooling. The embedder takes any server with OpenAI's ``/v1/embed
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kgllm.engines.model_server import ModelServer, only_model
+from kgllm.engines.model_server import ModelServer, only_model, side_by_side
 from kgllm.engines.onnx import LONGEST_TEXT
 from kgllm.errors import BackendError, EmbedderError, ModelServerError, SettingsError
 from kgllm.protocols import Progress, Vectors
@@ -89,12 +88,7 @@ class _PoolingServer:
                 ended(number)
                 return body
 
-            try:
-                async with asyncio.TaskGroup() as group:
-                    tasks = [group.create_task(one(number)) for number in range(len(requests))]
-            except BaseExceptionGroup as faults:
-                raise faults.exceptions[0] from None
-            return [task.result() for task in tasks]
+            return await side_by_side(map(one, range(len(requests))))
 
         with self._faults():
             return self._server.run(every())
