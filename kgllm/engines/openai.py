@@ -22,7 +22,7 @@ from kgllm.engines.model_server import (
     side_by_side,
 )
 from kgllm.errors import ModelServerError
-from kgllm.protocols import Completion, Message, Usage
+from kgllm.protocols import Completion, Message, Usage, turns
 from kgllm.terms import clean
 
 __all__ = ["Enforcement", "OpenAIServer"]
@@ -269,11 +269,11 @@ class OpenAIServer:
             **self._without_thinking(served),
         }
         held = {"type": "json_schema", "json_schema": {"name": "kgllm", "schema": schema, "strict": True}}
-        any_json = {"messages": _turns(_told(conversation, schema)), "response_format": {"type": "json_object"}}
+        any_json = {"messages": turns(_told(conversation, schema)), "response_format": {"type": "json_object"}}
         if self._refuses_schemas:
             return await send({**request, **any_json})
         try:
-            return await send({**request, "messages": _turns(conversation), "response_format": held})
+            return await send({**request, "messages": turns(conversation), "response_format": held})
         except StatusError as refused:
             if self._refuses_template_settings(refused, request):
                 return await self._held(send, conversation, served, schema=schema, max_tokens=max_tokens)
@@ -293,7 +293,7 @@ class OpenAIServer:
         what: dict[str, Any] = (
             {"prompt": prompt}
             if isinstance(prompt, str)
-            else {"messages": _turns(prompt), "add_generation_prompt": True, **self._without_thinking(served)}
+            else {"messages": turns(prompt), "add_generation_prompt": True, **self._without_thinking(served)}
         )
         address = f"{self.base_url.removesuffix('/v1')}/tokenize"
         try:
@@ -331,18 +331,14 @@ _CANARY_SCHEMA: Mapping[str, Any] = {
 _ONLY_WHITE_SPACE = re.compile(r'\s*\{\s*("word"\s*(:\s*("zq[78]"\s*)?)?)?')
 
 
-def _turns(conversation: Sequence[Message]) -> list[dict[str, str]]:
-    return [{"role": message.role, "content": message.content} for message in conversation]
-
-
 def _told(conversation: Sequence[Message], schema: Mapping[str, Any]) -> list[Message]:
     """The conversation with the schema in words, in its first system message: chat templates allow none further on."""
     words = f"Answer with one JSON object that keeps to this JSON Schema, and nothing else:\n{json.dumps(schema)}"
     match list(conversation):
         case [Message("system", rules), *rest]:
             return [Message("system", f"{rules}\n\n{words}"), *rest]
-        case turns:
-            return [Message("system", words), *turns]
+        case plain:
+            return [Message("system", words), *plain]
 
 
 def _read(body: Mapping[str, Any]) -> tuple[_Answer | None, Usage]:
