@@ -87,7 +87,8 @@ def word(
             text=worded if _says_all(worded, claims, composed) else f"{composed.text} {worded}",
             claims=_in_order(claims, composed.claims),
         )
-    yield replace(composed, usage=wording.usage, exchanges=wording.exchanges, dropped=unsaid)
+    usage = sum((exchange.usage for exchange in wording.exchanges), Usage())
+    yield replace(composed, usage=usage, exchanges=wording.exchanges, dropped=unsaid)
 
 
 class _Wording:
@@ -96,7 +97,6 @@ class _Wording:
     def __init__(self, composed: Answer, facts: Sequence[Triple], recalled: Recalled, model: LanguageModel) -> None:
         self.claims: list[Claim] = []
         self.refused: list[tuple[Claim, str]] = []
-        self.usage = Usage()
         self.exchanges: tuple[Exchange, ...] = ()
         self._facts = facts
         self._memory = recalled.memory
@@ -135,7 +135,6 @@ class _Wording:
         yield from self._check(_ClaimsRead().whole(completion.value))
 
     def _keep(self, completion: Completion) -> None:
-        self.usage = self.usage + completion.usage
         self.exchanges += (Exchange("answer", tuple(self._turns), said(completion), completion.usage),)
         self._turns.append(Message("assistant", as_reply(completion.value)))
 

@@ -98,8 +98,8 @@ def test_a_good_plan_is_taken_at_once(planner: EmbeddedPlanner) -> None:
     turns, model = planning(planner, good(planner))
     proposed = proposal(turns, None)
     assert proposed is not None
-    assert (turns.rounds, len(model.conversations), proposed.confidence) == (1, 1, 1.0)
-    assert turns.usage.prompt_tokens > 0
+    assert (len(turns.exchanges), len(model.conversations), proposed.confidence) == (1, 1, 1.0)
+    assert turns.exchanges[0].usage.prompt_tokens > 0
     assert model.schemas == [plan_schema(pools_for(planner.vocabulary.index))]
 
 
@@ -107,7 +107,7 @@ def test_a_good_plan_is_taken_at_once(planner: EmbeddedPlanner) -> None:
 def test_nonsense_is_sent_back_with_the_reason(planner: EmbeddedPlanner, nonsense: Any) -> None:
     turns, model = planning(planner, nonsense, good(planner))
     assert proposal(turns, None) is not None
-    assert turns.rounds == 2
+    assert len(turns.exchanges) == 2
     *_, said, reason = model.conversations[1]
     assert said.role == "assistant"
     assert '"wrong": "' in reason.content
@@ -118,7 +118,7 @@ def test_nonsense_is_repaired_at_most_twice(planner: EmbeddedPlanner) -> None:
     turns, model = planning(planner, None, {}, plan({}), good(planner))
     assert proposal(turns, None) is None
     assert proposal(turns, "nothing found") is None
-    assert len(model.conversations) == turns.rounds == 3
+    assert len(model.conversations) == len(turns.exchanges) == 3
 
 
 def test_what_was_observed_is_said_to_the_model(planner: EmbeddedPlanner) -> None:
