@@ -15,6 +15,7 @@ from kgllm.index import Index
 from kgllm.plan import Plan
 from kgllm.prompting import as_data, as_reply, prompt, said
 from kgllm.protocols import Completion, Exchange, LanguageModel, Message, Usage
+from kgllm.query_schema import list_of, object_of
 from kgllm.recall import Recalled
 from kgllm.terms import Literal, Triple
 from kgllm.validate import Violation
@@ -32,26 +33,9 @@ _DECODER = json.JSONDecoder()
 @cache
 def answer_schema() -> Mapping[str, Any]:
     """The schema of an answer; the same object at every call."""
-    claim = {
-        "type": "object",
-        "properties": {
-            "facts": {
-                "type": "array",
-                "items": {"enum": [f"f{number}" for number in range(_FACTS)]},
-                "minItems": 1,
-                "maxItems": 4,
-            },
-            "text": {"type": "string", "minLength": 1, "maxLength": LONGEST},
-        },
-        "required": ["facts", "text"],
-        "additionalProperties": False,
-    }
-    return {
-        "type": "object",
-        "properties": {"claims": {"type": "array", "items": claim, "minItems": 1, "maxItems": _CLAIMS}},
-        "required": ["claims"],
-        "additionalProperties": False,
-    }
+    facts = {"enum": [f"f{number}" for number in range(_FACTS)]}
+    text = {"type": "string", "minLength": 1, "maxLength": LONGEST}
+    return object_of(claims=list_of(object_of(facts=list_of(facts, 1, 4), text=text), 1, _CLAIMS))
 
 
 def word(
