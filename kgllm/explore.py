@@ -6,7 +6,7 @@ What is new among it takes the places of the least likely candidates, from the e
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from kgllm.briefing import class_entry, property_entry
@@ -88,13 +88,8 @@ class _Places:
 
     def __init__(self, handles: Handles, pools: Pools, index: Index, entered: dict[str, int]) -> None:
         self.index = index
-        self.pools: dict[str, list[Any]] = {
-            "n": list(handles.nodes),
-            "p": list(handles.properties),
-            "c": list(handles.classes),
-            "v": list(handles.values),
-        }
-        self.sizes = {"n": pools.nodes, "p": pools.properties, "c": pools.classes, "v": pools.values}
+        self.pools: dict[str, list[Any]] = {letter: list(handles.pool(letter)) for letter in "npcv"}
+        self.sizes = dict(zip("npcv", astuple(pools), strict=True))
         self.entered = entered
         self.entries: dict[str, str] = {}
 
