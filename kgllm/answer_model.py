@@ -62,7 +62,7 @@ def word(
         before = len(wording.claims)
         yield from wording.ask_again()
         unsaid = max(0, unsaid - (len(wording.claims) - before))
-    claims = list(dict.fromkeys(wording.claims))
+    claims = wording.claims
     numbers = {triple: number for number, triple in enumerate(facts, start=1)}
     worded = " ".join(c.text + " " + "".join(f"[{numbers[t]}]" for t in c.evidence) for c in claims)
     if claims:
