@@ -1,9 +1,8 @@
 """The schema that a model's plan is constrained to: a query over handles, or a wish to see more of the graph.
 
 It is the same for every question over a graph, so that a server compiles its grammar once. A plan holds only what it
-needs, since what it writes is what takes time.
-It keeps to what grammar engines and OpenAI's strict mode both support: an object at the root, enums, bounded
-arrays, alternatives, and required properties in a fixed order.
+needs, since what it writes is what takes time. It keeps to what grammar engines and OpenAI's strict mode both support:
+an object at the root, enums, bounded arrays, alternatives, and required properties in a fixed order.
 """
 
 from __future__ import annotations
