@@ -27,7 +27,7 @@ from sparql_to_query import NotExpressibleError, compiled
 
 import kgllm
 from kgllm import Assistant
-from kgllm.candidates import candidates, pools_for
+from kgllm.candidates import candidates, graph_terms, pools_for
 from kgllm.evaluate import evaluate, read_questions
 from kgllm.link import link
 from kgllm.plan_embedded import EmbeddedPlanner
@@ -51,6 +51,7 @@ class Perfect:
     def __init__(self, kg: Assistant, queries: Mapping[str, str]) -> None:
         self.planner = EmbeddedPlanner(Vocabulary(kg.index))
         self.pools = pools_for(kg.index)
+        self.stable = graph_terms(kg.index.ontology, pools=self.pools)
         self.queries = queries
         self.written: list[tuple[list[Message], str]] = []
 
@@ -81,7 +82,7 @@ class Perfect:
         links = link(question, vocabulary=self.planner.vocabulary)
         try:
             query = compiled(self.queries[question])
-            handles = candidates(links, self.planner, pools=self.pools)
+            handles = candidates(links, self.planner, pools=self.pools, stable=self.stable)
             plan = {"plan": write_query(query, meaning(query, handles))}
         except (NotExpressibleError, PlanError):
             return ABSTAINS

@@ -15,6 +15,7 @@ from kgllm.index import Index
 from kgllm.plan import Plan
 from kgllm.prompting import as_data, as_reply, prompt, said
 from kgllm.protocols import Completion, Exchange, LanguageModel, Message, Usage
+from kgllm.query_schema import list_of, object_of
 from kgllm.recall import Recalled
 from kgllm.terms import Literal, Triple
 from kgllm.violation import Violation
@@ -32,26 +33,9 @@ _DECODER = json.JSONDecoder()
 @cache
 def answer_schema() -> Mapping[str, Any]:
     """The schema of an answer; the same object at every call."""
-    claim = {
-        "type": "object",
-        "properties": {
-            "facts": {
-                "type": "array",
-                "items": {"enum": [f"f{number}" for number in range(_FACTS)]},
-                "minItems": 1,
-                "maxItems": 4,
-            },
-            "text": {"type": "string", "minLength": 1, "maxLength": LONGEST},
-        },
-        "required": ["facts", "text"],
-        "additionalProperties": False,
-    }
-    return {
-        "type": "object",
-        "properties": {"claims": {"type": "array", "items": claim, "minItems": 1, "maxItems": _CLAIMS}},
-        "required": ["claims"],
-        "additionalProperties": False,
-    }
+    facts = {"enum": [f"f{number}" for number in range(_FACTS)]}
+    text = {"type": "string", "minLength": 1, "maxLength": LONGEST}
+    return object_of(claims=list_of(object_of(facts=list_of(facts, 1, 4), text=text), 1, _CLAIMS))
 
 
 def word(
@@ -78,7 +62,7 @@ def word(
         before = len(wording.claims)
         yield from wording.ask_again()
         unsaid = max(0, unsaid - (len(wording.claims) - before))
-    claims = list(dict.fromkeys(wording.claims))
+    claims = wording.claims
     numbers = {triple: number for number, triple in enumerate(facts, start=1)}
     worded = " ".join(c.text + " " + "".join(f"[{numbers[t]}]" for t in c.evidence) for c in claims)
     if claims:
@@ -87,7 +71,8 @@ def word(
             text=worded if _says_all(worded, claims, composed) else f"{composed.text} {worded}",
             claims=_in_order(claims, composed.claims),
         )
-    yield replace(composed, usage=wording.usage, exchanges=wording.exchanges, dropped=unsaid)
+    usage = sum((exchange.usage for exchange in wording.exchanges), Usage())
+    yield replace(composed, usage=usage, exchanges=wording.exchanges, dropped=unsaid)
 
 
 class _Wording:
@@ -96,7 +81,6 @@ class _Wording:
     def __init__(self, composed: Answer, facts: Sequence[Triple], recalled: Recalled, model: LanguageModel) -> None:
         self.claims: list[Claim] = []
         self.refused: list[tuple[Claim, str]] = []
-        self.usage = Usage()
         self.exchanges: tuple[Exchange, ...] = ()
         self._facts = facts
         self._memory = recalled.memory
@@ -135,7 +119,6 @@ class _Wording:
         yield from self._check(_ClaimsRead().whole(completion.value))
 
     def _keep(self, completion: Completion) -> None:
-        self.usage = self.usage + completion.usage
         self.exchanges += (Exchange("answer", tuple(self._turns), said(completion), completion.usage),)
         self._turns.append(Message("assistant", as_reply(completion.value)))
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 from kgllm.index import Index
 from kgllm.link import Links, Mention
 from kgllm.names import normalise
-from kgllm.ontology import Ontology, is_vocabulary
+from kgllm.ontology import Ontology
 from kgllm.plan_embedded import EmbeddedPlanner
 from kgllm.protocols import Hit, Reranker
 from kgllm.query_schema import Handles, Pools
@@ -64,14 +64,15 @@ def candidates(
     planner: EmbeddedPlanner,
     *,
     pools: Pools,
+    stable: Handles,
     earlier: Sequence[URIRef] = (),
     reranker: Reranker | None = None,
 ) -> Handles:
     """What the handles of one question stand for; ``earlier`` are nodes that the conversation spoke of.
 
-    A ``reranker`` orders the nodes that the question does not name.
+    They begin with the ``stable`` ones, the ``graph_terms`` of the pools. A ``reranker`` orders the nodes that the
+    question does not name.
     """
-    stable = graph_terms(planner.ontology, pools=pools)
     properties, classes = list(stable.properties), list(stable.classes)
     if len(properties) < pools.properties:
         properties += _likely_properties(links, planner)
@@ -94,8 +95,7 @@ def _first(terms: Iterable[T], count: int) -> tuple[T, ...]:
 
 def _properties(ontology: Ontology) -> list[URIRef]:
     """The properties of the data, the commonest first; those that name and describe nodes after the others."""
-    stated = [p for p in ontology.properties.values() if p.signatures and not is_vocabulary(p.iri)]
-    return [p.iri for p in sorted(stated, key=lambda p: (p.is_text, -p.count, p.iri))]
+    return [p.iri for p in sorted(ontology.observed(), key=lambda p: (p.is_text, -p.count, p.iri))]
 
 
 def _classes(ontology: Ontology) -> list[URIRef]:
@@ -159,7 +159,8 @@ def _unnamed(links: Links) -> list[str]:
     nodes = [m for m in links.mentions if m.score >= _NAMED and m.candidates[0].kind == "node"]
     named = {place for mention in nodes for place in range(mention.first, mention.last)}
     words = [token for place, token in enumerate(links.tokens) if place not in named]
-    meant = [token for token in words if token in content_tokens(words) or _ABBREVIATION.fullmatch(token.text)]
+    content = set(content_tokens(words))
+    meant = [token for token in words if token in content or _ABBREVIATION.fullmatch(token.text)]
     return list(dict.fromkeys(token.lower for token in meant))[:_WORDS]
 
 

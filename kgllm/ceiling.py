@@ -14,7 +14,7 @@ from rdflib.plugins.sparql.algebra import translateQuery
 from rdflib.plugins.sparql.parser import parseQuery
 from rdflib.plugins.sparql.parserutils import CompValue
 
-from kgllm.candidates import candidates, pools_for
+from kgllm.candidates import candidates, graph_terms, pools_for
 from kgllm.datatypes import comparable
 from kgllm.errors import InputError
 from kgllm.evaluate import Question, chosen, read_questions
@@ -72,6 +72,7 @@ def ceiling(
         )
     planner = EmbeddedPlanner(Vocabulary(index))
     sizes = {str(size.size): size for size in pools} | {"graph": pools_for(index)}
+    stable = {name: graph_terms(index.ontology, pools=size) for name, size in sizes.items()}
     found: dict[str, list[tuple[Question, dict[str, bool]]]] = {name: [] for name in sizes}
     missed: list[dict[str, Any]] = []
     for number, (question, gold) in enumerate(read):
@@ -79,7 +80,7 @@ def ceiling(
         links = link(question.text, vocabulary=planner.vocabulary)
         of_question: list[dict[str, Any]] = []
         for name, size in sizes.items():
-            missing = _missing(gold, candidates(links, planner, pools=size))
+            missing = _missing(gold, candidates(links, planner, pools=size, stable=stable[name]))
             held = {each: not missing[each] for each in _KINDS}
             found[name].append((question, held | {"all": all(held[each] for each in _NEEDED)}))
             terms = {each: [n3(term) for term in missing[each]] for each in _KINDS if missing[each]}

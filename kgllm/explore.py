@@ -6,13 +6,13 @@ What is new among it takes the places of the least likely candidates, from the e
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from kgllm.briefing import class_entry, property_entry
 from kgllm.descriptions import Description
 from kgllm.index import Index
-from kgllm.ontology import Ontology, is_vocabulary
+from kgllm.ontology import Ontology
 from kgllm.query_schema import LONGEST_SEARCH, Handles, PlanError, Pools
 from kgllm.terms import Literal, Term, URIRef, clean, local_name, n3
 
@@ -69,9 +69,8 @@ def explore(plan: Mapping[str, Any], handles: Handles, *, pools: Pools, index: I
 
 def _look(node: URIRef, places: _Places, index: Index) -> None:
     """Every property of a node with an example, forwards and backwards; a hub's many neighbours are not walked."""
-    stated = [p for p in index.ontology.properties.values() if p.signatures and not is_vocabulary(p.iri)]
+    known = " ".join(n3(p.iri) for p in index.ontology.observed())
     for pattern, arrow in ((f"{n3(node)} ?p ?o", "→"), (f"?o ?p {n3(node)}", "←")):
-        known = " ".join(n3(p.iri) for p in stated)
         rows = index.store.select(f"SELECT ?p WHERE {{ VALUES ?p {{ {known} }} FILTER EXISTS {{ {pattern} }} }}")
         for (prop,) in rows.rows[:_SHOWN]:
             if isinstance(prop, URIRef):
@@ -89,13 +88,8 @@ class _Places:
 
     def __init__(self, handles: Handles, pools: Pools, index: Index, entered: dict[str, int]) -> None:
         self.index = index
-        self.pools: dict[str, list[Any]] = {
-            "n": list(handles.nodes),
-            "p": list(handles.properties),
-            "c": list(handles.classes),
-            "v": list(handles.values),
-        }
-        self.sizes = {"n": pools.nodes, "p": pools.properties, "c": pools.classes, "v": pools.values}
+        self.pools: dict[str, list[Any]] = {letter: list(handles.pool(letter)) for letter in "npcv"}
+        self.sizes = dict(zip("npcv", astuple(pools), strict=True))
         self.entered = entered
         self.entries: dict[str, str] = {}
 

@@ -163,9 +163,13 @@ class Ontology:
         term = self.classes.get(iri) or self.properties.get(iri)
         return term.label if term else readable(local_name(iri))
 
+    def observed(self) -> Iterator[Property]:
+        """The properties that the data states, without the vocabulary's own."""
+        return (p for p in self.properties.values() if p.signatures and not is_vocabulary(p.iri))
+
     def relations(self) -> Iterator[Property]:
-        """The properties of the data that a question can ask about: neither names nor the vocabulary's own."""
-        return (p for p in self.properties.values() if p.signatures and not p.is_text and not is_vocabulary(p.iri))
+        """The observed properties that a question can ask about, which those that name and describe are not."""
+        return (p for p in self.observed() if not p.is_text)
 
     def triples(self, iri: URIRef) -> list[Triple]:
         """What the ontology states of one of its own terms, for terms whose ontology is a file apart from the data."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from kgllm.protocols import Exchange, Hit, Step, Usage
+from kgllm.protocols import Exchange, Hit, Step
 from kgllm.query import Query
 
 __all__ = ["Plan", "Planning"]
@@ -24,11 +24,9 @@ class Plan:
 class Planning(Protocol):
     """The planning of one question: plans one by one, each made in the light of what came of the one before.
 
-    ``exchanges`` are the calls of a language model that it took, ``usage`` and ``rounds`` what they came to.
+    ``exchanges`` are the calls of a language model that it took.
     """
 
-    usage: Usage
-    rounds: int
     exchanges: tuple[Exchange, ...]
 
     def propose(self, observed: str | None) -> Iterator[Step | Plan]:

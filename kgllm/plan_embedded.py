@@ -17,7 +17,7 @@ from kgllm.link import Links
 from kgllm.names import normalise
 from kgllm.paths import Place, RelationPath, SchemaGraph
 from kgllm.plan import Plan
-from kgllm.protocols import Exchange, Hit, Kind, Step, Usage
+from kgllm.protocols import Exchange, Hit, Kind, Step
 from kgllm.query import Query
 from kgllm.scoring import Scored, Scorer, is_date, is_number
 from kgllm.similarity import Vocabulary
@@ -71,8 +71,6 @@ class EmbeddedPlanning:
     """The planning of one question: its readings in order, then what its words describe."""
 
     def __init__(self, planner: EmbeddedPlanner, links: Links) -> None:
-        self.usage = Usage()
-        self.rounds = 1
         self.exchanges: tuple[Exchange, ...] = ()
         self._plans = planner.proposals(links)
 

@@ -20,7 +20,7 @@ from kgllm.link import Links
 from kgllm.plan import Plan
 from kgllm.plan_embedded import EmbeddedPlanner
 from kgllm.prompting import as_data, as_reply, said
-from kgllm.protocols import Exchange, LanguageModel, Message, Reranker, Step, Usage
+from kgllm.protocols import Exchange, LanguageModel, Message, Reranker, Step
 from kgllm.query_json import parse_query
 from kgllm.query_schema import ABSTAIN, Handles, PlanError, plan_schema
 from kgllm.terms import URIRef, clean, n3
@@ -52,10 +52,15 @@ class ModelPlanning:
         conversation: Conversation = _NOTHING_EARLIER,
         reranker: Reranker | None = None,
     ) -> None:
-        self.usage = Usage()
-        self.rounds = 0
         self.exchanges: tuple[Exchange, ...] = ()
-        self.handles = candidates(links, planner, pools=briefing.pools, earlier=conversation.nodes, reranker=reranker)
+        self.handles = candidates(
+            links,
+            planner,
+            pools=briefing.pools,
+            stable=briefing.handles,
+            earlier=conversation.nodes,
+            reranker=reranker,
+        )
         self._links = links
         self._planner = planner
         self._briefing = briefing
@@ -99,11 +104,9 @@ class ModelPlanning:
     def _ask(self) -> Any:
         """What the model says next under the schema; ``None`` for what is not that."""
         self._forget()
-        self.rounds += 1
         (completion,) = self._model.complete(
             [self._turns], schema=plan_schema(self._briefing.pools), max_tokens=PLAN_TOKENS
         )
-        self.usage = self.usage + completion.usage
         self.exchanges += (Exchange("plan", tuple(self._turns), said(completion), completion.usage),)
         self._turns.append(Message("assistant", as_reply(completion.value)))
         match completion.value:

@@ -5,7 +5,7 @@ Every protocol has an embedded default in ``kgllm.engines`` and one contract sui
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -30,6 +30,7 @@ __all__ = [
     "Usage",
     "VectorIndex",
     "Vectors",
+    "turns",
 ]
 
 Vectors: TypeAlias = NDArray[np.float32]
@@ -111,6 +112,11 @@ class Message:
 
     role: Literal["system", "user", "assistant"]
     content: str
+
+
+def turns(conversation: Iterable[Message]) -> list[dict[str, str]]:
+    """The turns of a prompt as JSON, in the form that OpenAI gave them and all others took over."""
+    return [{"role": message.role, "content": message.content} for message in conversation]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,8 @@
 """The schema that a model's plan is constrained to: a query over handles, or a wish to see more of the graph.
 
 It is the same for every question over a graph, so that a server compiles its grammar once. A plan holds only what it
-needs, since what it writes is what takes time.
-It keeps to what grammar engines and OpenAI's strict mode both support: an object at the root, enums, bounded
-arrays, alternatives, and required properties in a fixed order.
+needs, since what it writes is what takes time. It keeps to what grammar engines and OpenAI's strict mode both support:
+an object at the root, enums, bounded arrays, alternatives, and required properties in a fixed order.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Any
 from kgllm.query import Variable
 from kgllm.terms import Literal, URIRef
 
-__all__ = ["VARIABLES", "Handles", "PlanError", "Pools", "plan_schema"]
+__all__ = ["VARIABLES", "Handles", "PlanError", "Pools", "list_of", "object_of", "plan_schema"]
 
 VARIABLES = 24
 LONGEST_SEARCH = 80  # characters
@@ -84,7 +83,8 @@ def _names(letter: str, count: int) -> list[str]:
     return [f"{letter}{number}" for number in range(count)]
 
 
-def _object(**properties: Any) -> dict[str, Any]:
+def object_of(**properties: Any) -> dict[str, Any]:
+    """The schema of an object of exactly these properties, in this order."""
     return {
         "type": "object",
         "properties": properties,
@@ -93,7 +93,8 @@ def _object(**properties: Any) -> dict[str, Any]:
     }
 
 
-def _list(items: Any, least: int, most: int) -> dict[str, Any]:
+def list_of(items: Any, least: int, most: int) -> dict[str, Any]:
+    """The schema of a list of so many items."""
     return {"type": "array", "items": items, "minItems": least, "maxItems": most}
 
 
@@ -114,42 +115,44 @@ def plan_schema(pools: Pools) -> Mapping[str, Any]:
     properties, classes = _names("p", pools.properties), _names("c", pools.classes)
     values = _names("v", pools.values)
     variable, compared = _ref("variable"), _ref("compared")
-    computed = _object(let=variable, **{"is": {"enum": ["+", "-", "*", "/"]}}, of=_list(compared, 2, 6))
+    computed = object_of(let=variable, **{"is": {"enum": ["+", "-", "*", "/"]}}, of=list_of(compared, 2, 6))
     then = {
         "anyOf": [
-            _object(fn={"enum": FUNCTIONS}, of=variable, **{"as": variable}),
+            object_of(fn={"enum": FUNCTIONS}, of=variable, **{"as": variable}),
             computed,
-            _object(group=_list(variable, 1, 6)),
-            _object(having=variable, op={"enum": ORDERINGS}, to=compared),
-            _object(order={"enum": ["asc", "desc"]}, by=variable),
-            _object(limit={"type": "integer", "minimum": 1, "maximum": MOST_ROWS}),
+            object_of(group=list_of(variable, 1, 6)),
+            object_of(having=variable, op={"enum": ORDERINGS}, to=compared),
+            object_of(order={"enum": ["asc", "desc"]}, by=variable),
+            object_of(limit={"type": "integer", "minimum": 1, "maximum": MOST_ROWS}),
         ]
     }
     simple = [
-        _object(s=_ref("subject"), p=_ref("predicate"), o=_ref("object")),
-        _object(s=_ref("subject"), path=_ref("property"), times={"enum": ["+", "*"]}, o=_ref("object")),
-        _object(x=variable, op={"enum": OPERATORS}, to=_ref("object")),
+        object_of(s=_ref("subject"), p=_ref("predicate"), o=_ref("object")),
+        object_of(s=_ref("subject"), path=_ref("property"), times={"enum": ["+", "*"]}, o=_ref("object")),
+        object_of(x=variable, op={"enum": OPERATORS}, to=_ref("object")),
         computed,
     ]
-    nested = _object(where=_list(_ref("simple"), 1, 12), then=_list(_ref("then"), 0, 5), select=_list(variable, 1, 4))
-    inner = {"anyOf": [_ref("simple"), _object(sub=nested)]}
+    nested = object_of(
+        where=list_of(_ref("simple"), 1, 12), then=list_of(_ref("then"), 0, 5), select=list_of(variable, 1, 4)
+    )
+    inner = {"anyOf": [_ref("simple"), object_of(sub=nested)]}
     condition = {
         "anyOf": [
             _ref("inner"),
-            _object(**{"not": _list(_ref("inner"), 1, 6)}),
-            _object(optional=_list(_ref("inner"), 1, 6)),
-            _object(either=_list(_list(_ref("inner"), 1, 6), 2, 4)),
+            object_of(**{"not": list_of(_ref("inner"), 1, 6)}),
+            object_of(optional=list_of(_ref("inner"), 1, 6)),
+            object_of(either=list_of(list_of(_ref("inner"), 1, 6), 2, 4)),
         ]
     }
-    conditions = _list(_ref("condition"), 1, 32)
+    conditions = list_of(_ref("condition"), 1, 32)
     plan = [
-        _object(where=conditions, then=_list(_ref("then"), 0, 8), select=_list(variable, 1, 12)),
-        _object(ask=conditions),
-        _object(describe=_list({"enum": nodes + classes + properties}, 1, 3)),
-        _object(look={"enum": nodes}),
-        _object(values=_ref("property")),
-        _object(search={"type": "string", "pattern": _WORDS}),
-        _object(abstain={"enum": [ABSTAIN]}),
+        object_of(where=conditions, then=list_of(_ref("then"), 0, 8), select=list_of(variable, 1, 12)),
+        object_of(ask=conditions),
+        object_of(describe=list_of({"enum": nodes + classes + properties}, 1, 3)),
+        object_of(look={"enum": nodes}),
+        object_of(values=_ref("property")),
+        object_of(search={"type": "string", "pattern": _WORDS}),
+        object_of(abstain={"enum": [ABSTAIN]}),
     ]
     return {
         "$defs": {
@@ -164,5 +167,5 @@ def plan_schema(pools: Pools) -> Mapping[str, Any]:
             "condition": condition,
             "then": then,
         },
-        **_object(plan={"anyOf": plan}),
+        **object_of(plan={"anyOf": plan}),
     }

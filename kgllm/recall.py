@@ -222,9 +222,9 @@ def _chains(
     query: Query, solutions: Sequence[dict[str, Term | None]], index: Index, timeout_s: float
 ) -> list[list[Triple]]:
     """For each solution the triples by which its repeated properties lead from their subjects to their objects."""
-    patterns = [(pattern, pattern.predicate) for pattern in query.where.triple_patterns()]
     found: list[list[Triple]] = [[] for _ in solutions]
-    for pattern, path in patterns:
+    for pattern in query.where.triple_patterns():
+        path = pattern.predicate
         if not isinstance(path, Path):
             continue
         ends = [tuple(_at(end, solution) for end in (pattern.subject, pattern.object)) for solution in solutions]

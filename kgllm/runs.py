@@ -16,6 +16,7 @@ from kgllm.answer import Answer
 from kgllm.conversation import MOST_TURNS, Conversation, Turn
 from kgllm.database import Database
 from kgllm.errors import InputError
+from kgllm.protocols import turns
 from kgllm.terms import URIRef
 
 __all__ = ["Run", "RunLog", "Served", "new_id"]
@@ -214,7 +215,7 @@ def _turn(run: Run) -> Turn:
 def _exchange(exchange: Any) -> dict[str, Any]:
     return {
         "purpose": exchange.purpose,
-        "prompt": [{"role": message.role, "content": message.content} for message in exchange.prompt],
+        "prompt": turns(exchange.prompt),
         "reply": exchange.reply,
         "usage": {
             "prompt_tokens": exchange.usage.prompt_tokens,

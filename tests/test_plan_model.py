@@ -20,7 +20,7 @@ from kgllm.plan import Plan
 from kgllm.plan_embedded import EmbeddedPlanner
 from kgllm.plan_model import ModelPlanning
 from kgllm.protocols import LanguageModel, Message, Step
-from kgllm.query_schema import ABSTAIN, PlanError, Pools, plan_schema
+from kgllm.query_schema import ABSTAIN, Handles, PlanError, Pools, plan_schema
 from kgllm.similarity import Vocabulary
 from kgllm.terms import Literal
 from kgllm.testing import ScriptedModel
@@ -46,10 +46,16 @@ def plan(*where: Any, select: str = "x0", then: Any = ()) -> dict[str, Any]:
     return {"plan": {"where": list(where), "then": list(then), "select": [select]}}
 
 
+def offered(planner: EmbeddedPlanner, question: str, *, pools: Pools | None = None) -> Handles:
+    """What the handles of a question stand for, as many as the graph has terms for or as there is room in the pools."""
+    pools = pools or pools_for(planner.vocabulary.index)
+    links = link(question, vocabulary=planner.vocabulary)
+    return candidates(links, planner, pools=pools, stable=graph_terms(planner.ontology, pools=pools))
+
+
 def handle(planner: EmbeddedPlanner, label: str, *, question: str = QUESTION) -> str:
     """The handle that stands for something of that label in the prompt of a question."""
-    links = link(question, vocabulary=planner.vocabulary)
-    handles = candidates(links, planner, pools=pools_for(planner.vocabulary.index))
+    handles = offered(planner, question)
     pools = {"n": handles.nodes, "p": handles.properties, "c": handles.classes}
     return next(
         f"{letter}{number}"
@@ -92,8 +98,8 @@ def test_a_good_plan_is_taken_at_once(planner: EmbeddedPlanner) -> None:
     turns, model = planning(planner, good(planner))
     proposed = proposal(turns, None)
     assert proposed is not None
-    assert (turns.rounds, len(model.conversations), proposed.confidence) == (1, 1, 1.0)
-    assert turns.usage.prompt_tokens > 0
+    assert (len(turns.exchanges), len(model.conversations), proposed.confidence) == (1, 1, 1.0)
+    assert turns.exchanges[0].usage.prompt_tokens > 0
     assert model.schemas == [plan_schema(pools_for(planner.vocabulary.index))]
 
 
@@ -101,7 +107,7 @@ def test_a_good_plan_is_taken_at_once(planner: EmbeddedPlanner) -> None:
 def test_nonsense_is_sent_back_with_the_reason(planner: EmbeddedPlanner, nonsense: Any) -> None:
     turns, model = planning(planner, nonsense, good(planner))
     assert proposal(turns, None) is not None
-    assert turns.rounds == 2
+    assert len(turns.exchanges) == 2
     *_, said, reason = model.conversations[1]
     assert said.role == "assistant"
     assert '"wrong": "' in reason.content
@@ -112,7 +118,7 @@ def test_nonsense_is_repaired_at_most_twice(planner: EmbeddedPlanner) -> None:
     turns, model = planning(planner, None, {}, plan({}), good(planner))
     assert proposal(turns, None) is None
     assert proposal(turns, "nothing found") is None
-    assert len(model.conversations) == turns.rounds == 3
+    assert len(model.conversations) == len(turns.exchanges) == 3
 
 
 def test_what_was_observed_is_said_to_the_model(planner: EmbeddedPlanner) -> None:
@@ -190,8 +196,7 @@ def test_what_a_second_search_brings_leaves_the_handles_of_the_first(planner: Em
 
 
 def prompted_nodes(planner: EmbeddedPlanner) -> set[Any]:
-    links = link(QUESTION, vocabulary=planner.vocabulary)
-    return set(candidates(links, planner, pools=pools_for(planner.vocabulary.index)).nodes)
+    return set(offered(planner, QUESTION).nodes)
 
 
 def test_a_label_and_a_models_words_are_no_control_codes_in_a_step(planner: EmbeddedPlanner) -> None:
@@ -229,7 +234,7 @@ def test_a_wish_that_names_nothing_is_sent_back(planner: EmbeddedPlanner, wish: 
 def test_the_pools_are_full_and_name_what_there_is(planner: EmbeddedPlanner, question: str) -> None:
     index, ontology = planner.vocabulary.index, planner.ontology
     pools = pools_for(index)
-    handles = candidates(link(question, vocabulary=planner.vocabulary), planner, pools=pools)
+    handles = offered(planner, question)
     assert Pools(*(len(handles.pool(letter)) for letter in "npcv")) == pools
     assert set(index.described(handles.nodes)) == set(handles.nodes)
     assert set(handles.properties) <= set(ontology.properties)
@@ -242,7 +247,7 @@ def test_where_terms_are_too_many_the_pool_ends_with_those_of_the_question(
     planner: EmbeddedPlanner, question: str
 ) -> None:
     few = pools_for(planner.vocabulary.index, most=Pools(8, 12, 6, 6))
-    handles = candidates(link(question, vocabulary=planner.vocabulary), planner, pools=few)
+    handles = offered(planner, question, pools=few)
     stable = graph_terms(planner.ontology, pools=few)
     assert handles.properties[: len(stable.properties)] == stable.properties
     assert (len(handles.properties), len(stable.properties)) == (12, 7)
@@ -252,8 +257,7 @@ def test_where_terms_are_too_many_the_pool_ends_with_those_of_the_question(
 
 def test_numbers_and_dates_of_the_question_are_values(planner: EmbeddedPlanner) -> None:
     def values(question: str) -> set[tuple[str, str]]:
-        links = link(question, vocabulary=planner.vocabulary)
-        found = candidates(links, planner, pools=pools_for(planner.vocabulary.index)).values
+        found = offered(planner, question).values
         assert all(isinstance(value, Literal) for value in found)
         return {(str(value), str(value.datatype or "").rsplit("#", 1)[-1]) for value in found}
 

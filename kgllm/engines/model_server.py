@@ -14,7 +14,7 @@ import random
 import re
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,13 +22,23 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from kgllm.engines.connections import Connections
-from kgllm.errors import ModelServerError, SettingsError
+from kgllm.errors import BackendError, ModelServerError, SettingsError
 from kgllm.terms import clean
 
 if TYPE_CHECKING:
     import httpx2
 
-__all__ = ["BrokeOffError", "ModelServer", "Served", "StatusError", "UnreachableError", "listed", "parse_json"]
+__all__ = [
+    "BrokeOffError",
+    "ModelServer",
+    "Served",
+    "StatusError",
+    "UnreachableError",
+    "listed",
+    "only_model",
+    "parse_json",
+    "side_by_side",
+]
 
 T = TypeVar("T")
 
@@ -454,6 +464,28 @@ def _code(found: Any) -> str:
         case {"error": {"code": str(code)}}:
             return code
     return ""
+
+
+async def side_by_side(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """What each coroutine gives, in order; the first fault ends the others, and is raised itself and in no group."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(work) for work in works]
+    except BaseExceptionGroup as faults:
+        raise faults.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+def only_model(served: Served, base_url: str, *, option: str, fault: type[BackendError] = ModelServerError) -> str:
+    """The one model that a server lists. Raises ``fault``, which names the option to choose by, for none or several."""
+    names = list(served.models)
+    if len(names) == 1:
+        return names[0]
+    raise fault(
+        f"{base_url} lists {f'{len(names)} models' if names else 'no model'}",
+        why=f"one has to be chosen: {listed(names)}" if names else "so the one to ask has to be named",
+        try_next=f"{option} {clean(names[0]) if names else 'with the name of the one it serves'}",
+    )
 
 
 def listed(names: Sequence[str]) -> str:

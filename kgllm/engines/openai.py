@@ -5,7 +5,6 @@ What counts as an answer is narrow: one choice, of the model asked, that stopped
 
 from __future__ import annotations
 
-import asyncio
 import json
 import queue
 import re
@@ -13,9 +12,17 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from kgllm.engines.model_server import BrokeOffError, ModelServer, Served, StatusError, listed, parse_json
+from kgllm.engines.model_server import (
+    BrokeOffError,
+    ModelServer,
+    Served,
+    StatusError,
+    only_model,
+    parse_json,
+    side_by_side,
+)
 from kgllm.errors import ModelServerError
-from kgllm.protocols import Completion, Message, Usage
+from kgllm.protocols import Completion, Message, Usage, turns
 from kgllm.terms import clean
 
 __all__ = ["Enforcement", "OpenAIServer"]
@@ -113,7 +120,7 @@ class OpenAIServer:
         self.seed = seed
         self.first_token_s = first_token_s
         self.base_url: str = self._server.base_url
-        self.name: str = model or self._only_model()
+        self.name: str = model or only_model(self._server.run(self._server.describe()), self.base_url, option="--model")
         self._server.model = self.name
         self._refuses_schemas = False
         self._takes_template_settings = True
@@ -206,15 +213,10 @@ class OpenAIServer:
         async def send(request: Mapping[str, Any]) -> tuple[_Answer | None, Usage]:
             return _read(await self._server.call("POST", f"{self.base_url}/chat/completions", request))
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [
-                    group.create_task(self._held(send, conversation, served, schema=schema, max_tokens=max_tokens))
-                    for conversation in conversations
-                ]
-        except BaseExceptionGroup as faults:
-            raise faults.exceptions[0] from None
-        return served, [task.result() for task in tasks]
+        return served, await side_by_side(
+            self._held(send, conversation, served, schema=schema, max_tokens=max_tokens)
+            for conversation in conversations
+        )
 
     async def _write(
         self,
@@ -267,11 +269,11 @@ class OpenAIServer:
             **self._without_thinking(served),
         }
         held = {"type": "json_schema", "json_schema": {"name": "kgllm", "schema": schema, "strict": True}}
-        any_json = {"messages": _turns(_told(conversation, schema)), "response_format": {"type": "json_object"}}
+        any_json = {"messages": turns(_told(conversation, schema)), "response_format": {"type": "json_object"}}
         if self._refuses_schemas:
             return await send({**request, **any_json})
         try:
-            return await send({**request, "messages": _turns(conversation), "response_format": held})
+            return await send({**request, "messages": turns(conversation), "response_format": held})
         except StatusError as refused:
             if self._refuses_template_settings(refused, request):
                 return await self._held(send, conversation, served, schema=schema, max_tokens=max_tokens)
@@ -291,7 +293,7 @@ class OpenAIServer:
         what: dict[str, Any] = (
             {"prompt": prompt}
             if isinstance(prompt, str)
-            else {"messages": _turns(prompt), "add_generation_prompt": True, **self._without_thinking(served)}
+            else {"messages": turns(prompt), "add_generation_prompt": True, **self._without_thinking(served)}
         )
         address = f"{self.base_url.removesuffix('/v1')}/tokenize"
         try:
@@ -317,16 +319,6 @@ class OpenAIServer:
         self._takes_template_settings = False
         return True
 
-    def _only_model(self) -> str:
-        models = list(self._server.run(self._server.describe()).models)
-        if len(models) == 1:
-            return models[0]
-        raise ModelServerError(
-            f"{self.base_url} lists {f'{len(models)} models' if models else 'no model'}",
-            why=f"one has to be chosen: {listed(models)}" if models else "so the one to ask has to be named",
-            try_next=f"--model {clean(models[0])}" if models else "--model with the name of the one it serves",
-        )
-
 
 _CANARY_WORDS = ("zq7", "zq8")
 _CANARY = (Message("user", "Describe the weather of a day in May in one plain English sentence, without any JSON."),)
@@ -339,18 +331,14 @@ _CANARY_SCHEMA: Mapping[str, Any] = {
 _ONLY_WHITE_SPACE = re.compile(r'\s*\{\s*("word"\s*(:\s*("zq[78]"\s*)?)?)?')
 
 
-def _turns(conversation: Sequence[Message]) -> list[dict[str, str]]:
-    return [{"role": message.role, "content": message.content} for message in conversation]
-
-
 def _told(conversation: Sequence[Message], schema: Mapping[str, Any]) -> list[Message]:
     """The conversation with the schema in words, in its first system message: chat templates allow none further on."""
     words = f"Answer with one JSON object that keeps to this JSON Schema, and nothing else:\n{json.dumps(schema)}"
     match list(conversation):
         case [Message("system", rules), *rest]:
             return [Message("system", f"{rules}\n\n{words}"), *rest]
-        case turns:
-            return [Message("system", words), *turns]
+        case plain:
+            return [Message("system", words), *plain]
 
 
 def _read(body: Mapping[str, Any]) -> tuple[_Answer | None, Usage]:

@@ -6,7 +6,6 @@ vLLM calls both pooling. The embedder takes any server with OpenAI's ``/v1/embed
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,11 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kgllm.engines.model_server import ModelServer, listed
+from kgllm.engines.model_server import ModelServer, only_model, side_by_side
 from kgllm.engines.onnx import LONGEST_TEXT
 from kgllm.errors import BackendError, EmbedderError, ModelServerError, SettingsError
 from kgllm.protocols import Progress, Vectors
-from kgllm.terms import clean
 
 __all__ = ["ServedEmbedder", "ServedReranker"]
 
@@ -72,14 +70,8 @@ class _PoolingServer:
 
     def _only_model(self) -> str:
         with self._faults():
-            names = list(self._server.run(self._server.describe()).models)
-        if len(names) == 1:
-            return names[0]
-        raise self._role.fault(
-            f"{self.base_url} lists {f'{len(names)} models' if names else 'no model'}",
-            why=f"one has to be chosen: {listed(names)}" if names else "so the one to ask has to be named",
-            try_next=f"{self._role.model_option} {clean(names[0]) if names else 'with the name of the one it serves'}",
-        )
+            served = self._server.run(self._server.describe())
+        return only_model(served, self.base_url, option=self._role.model_option, fault=self._role.fault)
 
     def ask(
         self, url: str, requests: Sequence[Mapping[str, Any]], *, ended: Callable[[int], None] = lambda _: None
@@ -96,12 +88,7 @@ class _PoolingServer:
                 ended(number)
                 return body
 
-            try:
-                async with asyncio.TaskGroup() as group:
-                    tasks = [group.create_task(one(number)) for number in range(len(requests))]
-            except BaseExceptionGroup as faults:
-                raise faults.exceptions[0] from None
-            return [task.result() for task in tasks]
+            return await side_by_side(map(one, range(len(requests))))
 
         with self._faults():
             return self._server.run(every())

@@ -25,7 +25,7 @@ from typing import IO, Any
 
 from kgllm.engines.model_server import parse_json
 from kgllm.errors import ModelServerError
-from kgllm.protocols import Completion, Message, Usage
+from kgllm.protocols import Completion, Message, Usage, turns
 from kgllm.terms import clean
 
 __all__ = ["VllmProcess"]
@@ -100,7 +100,7 @@ class VllmProcess:
     def tokens(self, prompt: str | Sequence[Message]) -> int | None:
         """How many tokens a text has, or a conversation as the chat template writes it."""
         with self._turn:
-            count: int = self._exchange({"prompt": prompt if isinstance(prompt, str) else _turns(prompt)})["tokens"]
+            count: int = self._exchange({"prompt": prompt if isinstance(prompt, str) else turns(prompt)})["tokens"]
         return count
 
     def context_length(self) -> int | None:
@@ -120,9 +120,7 @@ class VllmProcess:
     def _ask(
         self, conversations: Sequence[Sequence[Message]], *, schema: Mapping[str, Any], max_tokens: int
     ) -> list[dict[str, Any]]:
-        mine = [
-            _Asked({"messages": _turns(each), "schema": schema, "max_tokens": max_tokens}) for each in conversations
-        ]
+        mine = [_Asked({"messages": turns(each), "schema": schema, "max_tokens": max_tokens}) for each in conversations]
         with self._waiting_lock:
             self._waiting += mine
         with self._turn:
@@ -288,10 +286,6 @@ class _Child:
 def _end_all(children: list[_Child]) -> None:
     while children:
         children.pop().end()
-
-
-def _turns(conversation: Sequence[Message]) -> list[dict[str, str]]:
-    return [{"role": message.role, "content": message.content} for message in conversation]
 
 
 def _completion(answer: Mapping[str, Any]) -> Completion:

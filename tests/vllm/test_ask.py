@@ -17,14 +17,12 @@ import kgllm
 from kgllm.answer import Answer
 from kgllm.assistant import Assistant
 from kgllm.errors import ModelServerError
+from tests.conftest import DEMO_GRAPH, DEMO_ONTOLOGY, ROOT
 
 from .conftest import VllmServer
 
 pytestmark = pytest.mark.vllm
 
-ROOT = Path(__file__).parents[2]
-DATA = ROOT / "examples" / "spaceflight.ttl"
-ONTOLOGY = ROOT / "ontologies" / "spaceflight-ontology.ttl"
 QUESTIONS = [
     "Who walked on the Moon?",
     "How many people walked on the Moon?",
@@ -44,8 +42,8 @@ QUESTIONS = [
 @pytest.fixture(scope="module")
 def kg(vllm_server: VllmServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Assistant]:
     with kgllm.open(
-        DATA,
-        ontology=ONTOLOGY,
+        DEMO_GRAPH,
+        ontology=DEMO_ONTOLOGY,
         index=tmp_path_factory.mktemp("index") / "demo",
         planner="model",
         base_url=vllm_server.base_url,
@@ -64,7 +62,7 @@ def answers(kg: Assistant) -> list[Answer]:
 @pytest.fixture(scope="module")
 def known() -> set[str]:
     """Every IRI of the graph and of its ontology, read apart from kgllm."""
-    quads = itertools.chain(ox.parse(path=str(DATA)), ox.parse(path=str(ONTOLOGY)))
+    quads = itertools.chain(ox.parse(path=str(DEMO_GRAPH)), ox.parse(path=str(DEMO_ONTOLOGY)))
     terms = (term for q in quads for term in (q.subject, q.predicate, q.object))
     return {term.value for term in terms if isinstance(term, ox.NamedNode)}
 
@@ -122,7 +120,7 @@ def test_a_chat_with_a_model_is_told_what_was_said(kg: Assistant) -> None:
 
 def test_the_serving_benchmark_runs(kg: Assistant, vllm_server: VllmServer, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
-    questions = [str(ROOT / "examples" / "questions.jsonl"), "-g", str(DATA), "--ontology", str(ONTOLOGY)]
+    questions = [str(ROOT / "examples" / "questions.jsonl"), "-g", str(DEMO_GRAPH), "--ontology", str(DEMO_ONTOLOGY)]
     server = ["--base-url", vllm_server.base_url, "--limit", "4", "--levels", "1,4", "--out", str(report)]
     environment = {**os.environ, "KGLLM_CACHE_DIR": str(kg.workspace.embedders)}
     done = subprocess.run(
@@ -143,7 +141,7 @@ def test_a_server_that_dies_is_a_clear_fault(
     vllm_server_to_kill: VllmServer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     with kgllm.open(
-        DATA,
+        DEMO_GRAPH,
         index=tmp_path_factory.mktemp("index") / "killed",
         planner="model",
         base_url=vllm_server_to_kill.base_url,

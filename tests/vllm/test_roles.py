@@ -23,14 +23,12 @@ from kgllm.engines.vllm_process import VllmProcess
 from kgllm.errors import IndexMismatchError, ModelServerError
 from kgllm.protocols import Message
 from kgllm.settings import Settings
+from tests.conftest import DEMO_GRAPH, DEMO_ONTOLOGY
 
 from .conftest import ENVIRONMENT, PYTHON, VllmServer
 
 pytestmark = pytest.mark.vllm
 
-ROOT = Path(__file__).parents[2]
-DATA = ROOT / "examples" / "spaceflight.ttl"
-ONTOLOGY = ROOT / "ontologies" / "spaceflight-ontology.ttl"
 QUESTIONS = [
     "Who walked on the Moon?",
     "How many people walked on the Moon?",
@@ -54,7 +52,9 @@ NODE = {
 def by_server(embedding_server: VllmServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Assistant]:
     """The demo graph with an index that the server embedded."""
     index = tmp_path_factory.mktemp("index") / "served"
-    with kgllm.open(DATA, ontology=ONTOLOGY, index=index, embed_base_url=embedding_server.base_url) as assistant:
+    with kgllm.open(
+        DEMO_GRAPH, ontology=DEMO_ONTOLOGY, index=index, embed_base_url=embedding_server.base_url
+    ) as assistant:
         yield assistant
 
 
@@ -78,7 +78,7 @@ def test_another_model_under_its_name_is_noticed(
     folder = by_server.workspace.folder
     assert len(by_server.index) > 0
     monkeypatch.setattr("kgllm.engines.pooling._PROBES", ("Something else is asked.", "butter"))
-    other = kgllm.open(DATA, ontology=ONTOLOGY, index=folder, embed_base_url=embedding_server.base_url)
+    other = kgllm.open(DEMO_GRAPH, ontology=DEMO_ONTOLOGY, index=folder, embed_base_url=embedding_server.base_url)
     with pytest.raises(IndexMismatchError, match="gives other vectors for all-MiniLM-L6-v2"):
         _ = other.index
 
