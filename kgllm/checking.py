@@ -143,7 +143,7 @@ def _check_new(workspace: Workspace, new: Sequence[Triple]) -> list[Violation]:
 
 
 def _findings(workspace: Workspace, triples: Sequence[Triple]) -> list[Violation]:
-    found = validate_triples(triples, workspace.ontology)
+    found = validate_triples(triples, workspace.ontology, timeout_s=workspace.timeout_s)
     if workspace.shapes is not None:
         found += workspace.shapes(triples, None)
     return found
