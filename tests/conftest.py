@@ -29,17 +29,22 @@ DEMO_SHAPES = ROOT / "ontologies/spaceflight-shapes.ttl"
 Embed: TypeAlias = Callable[[Sequence[str]], Any]
 
 
-@contextmanager
-def surroundings(cache: Path) -> Iterator[pytest.MonkeyPatch]:
+def clean(patch: pytest.MonkeyPatch, folder: Path, *, cache: Path) -> None:
     """No settings but the defaults: no variables, no ``kgllm.toml``, and a cache of the tests' own."""
+    for name in [name for name in os.environ if name.startswith(("KGLLM_", "OPENAI_"))]:
+        patch.delenv(name)
+    patch.setenv("KGLLM_CACHE_DIR", str(cache))
+    patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+    patch.setenv("KGLLM_RUNS", str(folder / "runs.sqlite"))
+    patch.chdir(folder)
+
+
+@contextmanager
+def surroundings(cache: Path) -> Iterator[None]:
+    """Clean ones, as long as something is opened."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith(("KGLLM_", "OPENAI_"))]:
-            patch.delenv(name)
-        patch.setenv("KGLLM_CACHE_DIR", str(cache))
-        patch.setenv("XDG_CONFIG_HOME", str(cache / "config"))
-        patch.setenv("KGLLM_RUNS", str(cache / "runs.sqlite"))
-        patch.chdir(cache)
-        yield patch
+        clean(patch, cache, cache=cache)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -56,6 +61,12 @@ def demo(shared_cache: Path) -> Iterator[Assistant]:
     assistant.index  # noqa: B018  # built here once, for all
     yield assistant
     assistant.close()
+
+
+@pytest.fixture
+def clean_surroundings(demo: Assistant, shared_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of the test's own, and the cache in which the demo's index lies."""
+    clean(monkeypatch, tmp_path, cache=shared_cache)
 
 
 @pytest.fixture(scope="session")

@@ -13,31 +13,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import TracebackType
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from kgllm import Assistant
 from kgllm.answer import Answer, Claim
 from kgllm.cli import app
 from kgllm.cli.following import follow
 from kgllm.cli.terminal import Terminal
 from kgllm.protocols import Step
+from tests.conftest import DEMO_GRAPH, DEMO_ONTOLOGY, ROOT
 
-ROOT = Path(__file__).parents[1]
-DEMO = ["-g", str(ROOT / "examples/spaceflight.ttl"), "--ontology", str(ROOT / "ontologies/spaceflight-ontology.ttl")]
+pytestmark = pytest.mark.usefixtures("clean_surroundings")
 
-
-@pytest.fixture(autouse=True)
-def clean_surroundings(demo: Assistant, shared_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith(("KGLLM_", "OPENAI_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("KGLLM_CACHE_DIR", str(shared_cache))
-    monkeypatch.setenv("KGLLM_RUNS", str(tmp_path / "runs.sqlite"))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.chdir(tmp_path)
+DEMO = ["-g", str(DEMO_GRAPH), "--ontology", str(DEMO_ONTOLOGY)]
 
 
 def piped(lines: str, *options: str) -> Result:

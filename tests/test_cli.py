@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -18,29 +17,18 @@ import pyoxigraph as ox
 import pytest
 from typer.testing import CliRunner
 
-from kgllm import Assistant
 from kgllm.cli import app
 from kgllm.cli.tables import written
 from kgllm.protocols import Rows
 from kgllm.terms import Literal, Namespaces
+from tests.conftest import DEMO_GRAPH, DEMO_ONTOLOGY, ROOT
 
-ROOT = Path(__file__).parents[1]
-GRAPH = str(ROOT / "examples/spaceflight.ttl")
-ONTOLOGY = str(ROOT / "ontologies/spaceflight-ontology.ttl")
-SHAPES = str(ROOT / "ontologies/spaceflight-shapes.ttl")
+pytestmark = pytest.mark.usefixtures("clean_surroundings")
+
+GRAPH, ONTOLOGY = str(DEMO_GRAPH), str(DEMO_ONTOLOGY)
 APOLLO = "https://example.org/spaceflight/Apollo_11"
 ARMSTRONG = "https://example.org/spaceflight/Neil_Armstrong"
 QUESTION = "Who commanded Apollo 11?"
-
-
-@pytest.fixture(autouse=True)
-def clean_surroundings(demo: Assistant, shared_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith(("KGLLM_", "OPENAI_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("KGLLM_CACHE_DIR", str(shared_cache))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("KGLLM_RUNS", str(tmp_path / "runs.sqlite"))
-    monkeypatch.chdir(tmp_path)
 
 
 def run(*arguments: str, stdin: str = "") -> Any:
