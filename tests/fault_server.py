@@ -102,10 +102,29 @@ def serving(*script: Script, **how: Any) -> Iterator[FaultServer]:
         server.stop()
 
 
+class AtOnce:
+    """Counts those who are within it; ``most`` is how many were at once."""
+
+    def __init__(self) -> None:
+        self.most = 0
+        self._within = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._within += 1
+            self.most = max(self.most, self._within)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._within -= 1
+
+
 def reply(
     handler: Handler, body: Any, *, status: int = 200, media_type: str = "application/json", **headers: str
 ) -> None:
-    content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    """Bytes and texts as they are, anything else as JSON."""
+    content = body if isinstance(body, bytes) else (body if isinstance(body, str) else json.dumps(body)).encode()
     handler.send_response(status)
     handler.send_header("Content-Type", media_type)
     handler.send_header("Content-Length", str(len(content)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import gzip
 import http.server
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ import pytest
 from kgllm.engines.endpoint import EndpointStore
 from kgllm.errors import DeadlineError, EndpointError, QueryRefusedError
 from kgllm.terms import Literal
+from tests.fault_server import AtOnce, address_of_nothing, reply
 
 JSON = "application/sparql-results+json"
 A, B = b'{"x":{"type":"literal","value":"a"}}', b'{"x":{"type":"literal","value":"b"}}'
@@ -43,13 +43,7 @@ class Server(http.server.BaseHTTPRequestHandler):
         self.give(ROWS)
 
     def give(self, body: bytes, *, status: int = 200, media_type: str = JSON, **headers: str) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", media_type)
-        self.send_header("Content-Length", str(len(body)))
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        self.wfile.write(body)
+        reply(self, body, status=status, media_type=media_type, **headers)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -206,13 +200,11 @@ def test_a_slow_server_is_left_at_the_deadline(serve: Serve, opened: Opened, ans
 
 
 def test_at_most_two_are_asked_at_once(serve: Serve, opened: Opened) -> None:
-    running, most = [], []
+    at_once = AtOnce()
 
     def slow(server: Server) -> None:
-        running.append(1)
-        most.append(len(running))
-        time.sleep(0.1)
-        running.pop()
+        with at_once:
+            time.sleep(0.1)
         server.give(YES)
 
     store = opened(serve(slow))
@@ -221,12 +213,9 @@ def test_at_most_two_are_asked_at_once(serve: Serve, opened: Opened) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert max(most) == 2
+    assert at_once.most == 2
 
 
 def test_a_server_that_is_not_there_is_told(opened: Opened) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     with pytest.raises(EndpointError, match="cannot be reached"):
-        opened(f"http://127.0.0.1:{port}/sparql").select(SELECT)
+        opened(address_of_nothing()).select(SELECT)

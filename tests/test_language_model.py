@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 import time
 from typing import Any
 
@@ -15,6 +14,7 @@ from kgllm.errors import ModelServerError, SettingsError
 from kgllm.protocols import Completion, LanguageModel, Message, Usage
 from tests.fault_server import (
     USAGE,
+    AtOnce,
     FaultServer,
     Handler,
     Script,
@@ -90,24 +90,18 @@ def test_usage_that_is_none_counts_nothing() -> None:
 
 
 def test_conversations_run_side_by_side_and_come_back_in_order() -> None:
-    under_way, most = 0, 0
-    lock = threading.Lock()
+    at_once = AtOnce()
 
     def slow(handler: Handler, request: dict[str, Any]) -> None:
-        nonlocal under_way, most
-        with lock:
-            under_way += 1
-            most = max(most, under_way)
         number = int(request["messages"][0]["content"].split()[1])
-        time.sleep(0.02 * (4 - number % 4))
-        with lock:
-            under_way -= 1
+        with at_once:
+            time.sleep(0.02 * (4 - number % 4))
         reply(handler, completion(json.dumps({"number": number})))
 
     with serving(slow) as server:
         found = asks(server.base_url, count=8, max_in_flight=4)
     assert [each.value["number"] for each in found] == list(range(8))
-    assert most == 4
+    assert at_once.most == 4
 
 
 def test_it_can_be_asked_where_a_loop_already_runs() -> None:

@@ -25,6 +25,7 @@ from tests.fault_server import (
     DONE,
     GOOD,
     LAST,
+    AtOnce,
     FaultServer,
     Handler,
     Script,
@@ -542,22 +543,17 @@ def test_questions_one_after_the_other_share_a_connection() -> None:
 
 
 def test_questions_of_all_threads_together_are_bounded() -> None:
-    under_way, most, lock = 0, 0, threading.Lock()
+    at_once = AtOnce()
 
     def slow(handler: Handler, request: dict[str, Any]) -> None:
-        nonlocal under_way, most
-        with lock:
-            under_way += 1
-            most = max(most, under_way)
-        time.sleep(0.05)
-        with lock:
-            under_way -= 1
+        with at_once:
+            time.sleep(0.05)
         says(completion())(handler, request)
 
     with serving(slow) as server, ThreadPoolExecutor(12) as threads:
         model = model_of(server, max_in_flight=4)
         assert list(threads.map(completes, [model] * 24)) == [RIGHT] * 24
-    assert most == 4
+    assert at_once.most == 4
 
 
 def test_what_a_server_serves_is_asked_once_for_all_who_ask_at_once() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import math
 import struct
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,6 +17,7 @@ from kgllm.errors import EmbedderError, ModelServerError, SettingsError
 from kgllm.protocols import Embedder, Reranker
 from kgllm.reranking import best_first
 from kgllm.terms import URIRef
+from tests.fault_server import AtOnce
 
 Serve = Callable[..., Any]
 NOWHERE = "http://127.0.0.1:9/v1"
@@ -64,16 +64,11 @@ def test_only_what_can_be_seen_is_sent(serve_pooling: Serve) -> None:
 
 
 def test_batches_are_bounded_and_run_side_by_side(serve_pooling: Serve) -> None:
-    under_way, most, lock = 0, 0, threading.Lock()
+    at_once = AtOnce()
 
     def slowly(texts: Sequence[str]) -> Any:
-        nonlocal under_way, most
-        with lock:
-            under_way += 1
-            most = max(most, under_way)
-        time.sleep(0.05)
-        with lock:
-            under_way -= 1
+        with at_once:
+            time.sleep(0.05)
         return [[1.0, len(text)] for text in texts]
 
     server = serve_pooling(slowly)
@@ -81,7 +76,7 @@ def test_batches_are_bounded_and_run_side_by_side(serve_pooling: Serve) -> None:
     vectors = ServedEmbedder(server.base_url, max_in_flight=3).embed(texts)
     assert np.allclose(vectors[:, 1] / vectors[:, 0], [len(text) for text in texts])
     assert max(len(request["input"]) for request in server.requests) == TEXTS_PER_REQUEST
-    assert most == 3
+    assert at_once.most == 3
 
 
 @pytest.mark.parametrize(
