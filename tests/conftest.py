@@ -21,6 +21,8 @@ from kgllm import Assistant
 from kgllm.engines.onnx import OnnxEmbedder
 from kgllm.workspace import Workspace
 
+pytest.register_assert_rewrite("tests.command_line", "tests.asked_model")
+
 ROOT = Path(__file__).resolve().parents[1]
 DEMO_GRAPH = ROOT / "examples/spaceflight.ttl"
 DEMO_ONTOLOGY = ROOT / "ontologies/spaceflight-ontology.ttl"
