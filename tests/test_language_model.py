@@ -12,6 +12,7 @@ import pytest
 from kgllm.engines.openai import OpenAIServer
 from kgllm.errors import ModelServerError, SettingsError
 from kgllm.protocols import Completion, LanguageModel, Message, Usage
+from tests.asked_model import SCHEMA
 from tests.fault_server import (
     USAGE,
     AtOnce,
@@ -27,7 +28,6 @@ from tests.fault_server import (
     serving,
 )
 
-SCHEMA = {"type": "object", "properties": {"node": {"enum": ["n0", "n1"]}}, "required": ["node"]}
 TIMEOUT_S = 3
 
 

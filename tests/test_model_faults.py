@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import json
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from email.utils import formatdate
 from typing import Any
 
 import pytest
 
 from kgllm.engines.openai import OpenAIServer
-from kgllm.errors import ModelServerError
-from kgllm.protocols import Completion, Message, Usage
+from kgllm.protocols import Completion
+from tests.asked_model import BOTH, NONE, QUESTION, RIGHT, SCHEMA, Call, completes, fails, model_of, streamed
 from tests.fault_server import (
     DONE,
     GOOD,
     LAST,
-    AtOnce,
-    FaultServer,
     Handler,
-    Script,
     address_of_nothing,
     chunk,
     completion,
@@ -43,44 +34,7 @@ from tests.fault_server import (
     streams_well,
 )
 
-SCHEMA = {"type": "object", "properties": {"node": {"enum": ["n0", "n1"]}}, "required": ["node"]}
-QUESTION = [Message("system", "Use the handles."), Message("user", "Who?")]
-RIGHT = Completion({"node": "n1"}, Usage(30, 5, 16))
-NONE = Completion(None, Usage(30, 5, 16))
 CUT = raw("Content-Length: 999\r\n", json.dumps(completion()).encode()[:40])
-
-
-def model_of(server: FaultServer, **how: Any) -> OpenAIServer:
-    return OpenAIServer(server.base_url, model="tiny", **{"timeout_s": 5, **how})
-
-
-def completes(model: OpenAIServer) -> Completion:
-    [found] = model.complete([QUESTION], schema=SCHEMA, max_tokens=20)
-    return found
-
-
-def streamed(model: OpenAIServer) -> Completion:
-    *pieces, whole = model.stream(QUESTION, schema=SCHEMA, max_tokens=20)
-    assert all(isinstance(piece, str) for piece in pieces)
-    assert isinstance(whole, Completion)
-    return whole
-
-
-Call = Callable[[OpenAIServer], Completion]
-BOTH = pytest.mark.parametrize("call", [completes, streamed])
-
-
-@contextmanager
-def fails(match: str, *, within_s: float) -> Iterator[None]:
-    """One clear error for the way out, in time."""
-    began = time.monotonic()
-    with pytest.raises(ModelServerError, match=match) as caught:
-        yield
-    assert time.monotonic() - began < within_s
-    assert caught.value.exit_code == 5
-    assert caught.value.what
-    assert caught.value.why
-    assert caught.value.try_next
 
 
 # What is tried again, and how often
@@ -325,126 +279,6 @@ def test_an_interrupt_ends_a_question_at_once() -> None:
             assert gone.wait(5), "the server was left to work on it"
 
 
-# Streams
-
-
-def test_a_stream_gives_its_text_piece_by_piece_and_then_the_whole() -> None:
-    with serving(streams_well()) as server:
-        *pieces, whole = model_of(server).stream(QUESTION, schema=SCHEMA, max_tokens=20)
-        assert (pieces, whole) == (['{"no', 'de":', ' "n1', '"}'], RIGHT)
-        [request] = server.requests
-        assert (request["stream"], request["stream_options"]) == (True, {"include_usage": True})
-        assert request["response_format"]["json_schema"]["schema"] == SCHEMA
-
-
-def test_a_piece_is_there_before_the_next_is_sent() -> None:
-    read = threading.Event()
-
-    def waits(handler: Handler, request: dict[str, Any]) -> None:
-        streams(chunk('{"node"'))(handler, request)
-        read.wait(3)
-        handler.wfile.write(f"data: {json.dumps(chunk(': 1}', finish_reason='stop'))}\n\ndata: [DONE]\n\n".encode())
-
-    with serving(waits) as server:
-        reply = model_of(server).stream(QUESTION, schema=SCHEMA, max_tokens=20)
-        assert next(reply) == '{"node"'
-        read.set()
-        assert list(reply) == [": 1}", Completion({"node": 1})]
-
-
-@pytest.mark.parametrize(
-    "script",
-    [
-        streams_well(finish_reason="length"),
-        streams_well("The node is n1."),
-        streams_well(f"```json\n{GOOD}\n```"),
-        streams_well(""),
-        streams_well(model="another"),
-        streams(chunk('{"node": '), chunk('"n1"}', model="another"), chunk(finish_reason="stop"), LAST, DONE),
-    ],
-    ids=["cut", "prose", "fenced", "empty", "other-model", "two-models"],
-)
-def test_a_stream_of_what_is_no_answer_is_none_at_its_end(script: Script) -> None:
-    with serving(script) as server:
-        assert streamed(model_of(server)) == NONE
-
-
-BEGUN = (chunk(), chunk('{"node": '))
-
-
-@pytest.mark.parametrize(
-    ("script", "match"),
-    [
-        (streams(*BEGUN), r"broke off.*\n.*without the \[DONE\]"),
-        (streams(*BEGUN, chunk('"n1"}', finish_reason="stop"), LAST), r"broke off.*\n.*without the \[DONE\]"),
-        (streams(*BEGUN, chunk('"n1"}'), LAST, DONE), r"broke off.*\n.*without the finish_reason"),
-        (streams(*BEGUN, {"error": {"message": "EngineCore died"}}, DONE), "broke off.*\nwhy: EngineCore died"),
-        (streams(*BEGUN, chunk(finish_reason="stop"), chunk('"n1"}'), DONE), "no part of one answer"),
-        (streams(*BEGUN, {"model": "tiny", "choices": chunk()["choices"] * 2}, DONE), "no part of one answer"),
-        (streams(*BEGUN, "<html>", DONE), "no JSON object\nwhy: <html>"),
-        (streams(*BEGUN, ": " + "x" * (2 << 20), DONE), "broke off.*\nwhy: .*exceeded"),
-        (streams(*BEGUN, *[chunk(" " * (1 << 19))] * 20, DONE), "more than 8 MiB"),
-    ],
-    ids=["cut", "no-DONE", "no-reason", "error", "goes-on", "two", "html", "endless-event", "endless"],
-)
-def test_a_stream_that_breaks_is_an_error_and_never_an_answer(script: Script, match: str) -> None:
-    got: list[str | Completion] = []
-    with serving(script) as server:
-        with fails(match, within_s=3):
-            for piece in model_of(server).stream(QUESTION, schema=SCHEMA, max_tokens=20):
-                got.append(piece)
-        assert got[0] == '{"node": '
-        assert all(isinstance(piece, str) for piece in got)
-        assert len(server.requests) == 1, "what was begun was begun again"
-
-
-def test_a_stream_that_broke_before_its_first_text_is_asked_for_again() -> None:
-    with serving(streams(chunk()), streams({"error": "died"}), streams_well()) as server:
-        assert streamed(model_of(server)) == RIGHT
-
-
-@pytest.mark.parametrize(
-    "script",
-    [
-        says(completion()),
-        says("<html>", media_type="text/html"),
-        raw("Content-Encoding: gzip\r\n", b"\x1f\x8b", media_type="text/event-stream"),
-    ],
-    ids=["not-streamed", "html", "zipped"],
-)
-def test_what_is_no_stream_is_an_error(script: Script) -> None:
-    with serving(script) as server, fails("that is no stream of events", within_s=3):
-        streamed(model_of(server))
-
-
-def test_a_stream_read_no_further_ends_its_request() -> None:
-    gone = threading.Event()
-
-    def begins(handler: Handler, request: dict[str, Any]) -> None:
-        streams(*BEGUN)(handler, request)
-        if left(handler, within_s=30):
-            gone.set()
-
-    with serving(begins) as server:
-        model = model_of(server, timeout_s=60, max_in_flight=1)
-        for piece in model.stream(QUESTION, schema=SCHEMA, max_tokens=20):
-            assert piece == '{"node": '
-            break
-        gc.collect()
-        assert gone.wait(5)
-        server.script = [says(completion())]
-        assert completes(model) == RIGHT, "its place was not given back"
-
-
-def test_a_stream_can_be_read_where_a_loop_already_runs() -> None:
-    async def notebook_cell() -> Completion:
-        return streamed(model)
-
-    with serving(streams_well()) as server:
-        model = model_of(server)
-        assert asyncio.run(notebook_cell()) == RIGHT
-
-
 # Servers other than vLLM
 
 
@@ -521,103 +355,3 @@ def test_a_server_that_ignores_the_schema_gives_no_answer_and_is_found_out(writt
         model = model_of(server)
         assert completes(model) == NONE
         assert not model.probe().enforced
-
-
-# The connections
-
-
-def test_temperature_and_seed_are_sent_as_they_were_given() -> None:
-    with serving(says(completion())) as server:
-        completes(model_of(server, temperature=0.7, seed=11))
-        completes(model_of(server))
-    first, second = server.requests
-    assert (first["temperature"], first["seed"]) == (0.7, 11)
-    assert (second["temperature"], "seed" in second) == (0, False)
-
-
-def test_questions_one_after_the_other_share_a_connection() -> None:
-    with serving(says(completion())) as server:
-        model = model_of(server)
-        assert [completes(model) for _ in range(5)] == [RIGHT] * 5
-        assert server.connections == 1
-
-
-def test_questions_of_all_threads_together_are_bounded() -> None:
-    at_once = AtOnce()
-
-    def slow(handler: Handler, request: dict[str, Any]) -> None:
-        with at_once:
-            time.sleep(0.05)
-        says(completion())(handler, request)
-
-    with serving(slow) as server, ThreadPoolExecutor(12) as threads:
-        model = model_of(server, max_in_flight=4)
-        assert list(threads.map(completes, [model] * 24)) == [RIGHT] * 24
-    assert at_once.most == 4
-
-
-def test_what_a_server_serves_is_asked_once_for_all_who_ask_at_once() -> None:
-    with serving(says(completion())) as server, ThreadPoolExecutor(16) as threads:
-        assert list(threads.map(completes, [model_of(server)] * 16)) == [RIGHT] * 16
-        assert server.listings == 1
-
-
-def test_a_closed_or_forgotten_model_leaves_no_thread_and_the_next_question_opens_it_again() -> None:
-    before = set(threading.enumerate())
-
-    def threads_of_the_model() -> list[threading.Thread]:
-        new = set(threading.enumerate()) - before
-        return [thread for thread in new if thread.name == "kgllm-connections"]
-
-    with serving(says(completion())) as server:
-        model = model_of(server)
-        assert threads_of_the_model() == [], "a thread before the first question"
-        completes(model)
-        assert len(threads_of_the_model()) == 1
-        model.close()
-        model.close()
-        assert threads_of_the_model() == []
-        assert completes(model) == RIGHT
-        [thread] = threads_of_the_model()
-        del model
-        gc.collect()
-        thread.join(5)
-        assert not thread.is_alive()
-
-
-def test_a_program_that_forgets_to_close_a_model_ends_without_a_word() -> None:
-    with serving(says(completion())) as server:
-        program = (
-            "from kgllm.engines.openai import OpenAIServer\nfrom kgllm.protocols import Message\n"
-            f"model = OpenAIServer({server.base_url!r}, model='tiny')\n"
-            "model.complete([[Message('user', '?')]], schema={}, max_tokens=9)"
-        )
-        done = subprocess.run(
-            [sys.executable, "-W", "default", "-c", program], capture_output=True, text=True, timeout=30, check=True
-        )
-    assert done.stderr == ""
-
-
-@BOTH
-def test_a_question_whose_model_is_closed_ends(call: Call) -> None:
-    with serving(hangs) as server:
-        model = model_of(server, timeout_s=60)
-        threading.Timer(0.5, model.close).start()
-        with fails("closed before it had answered", within_s=3):
-            call(model)
-
-
-def test_the_first_fault_of_a_batch_ends_the_others() -> None:
-    gone = threading.Semaphore(0)
-
-    def one_of_them(handler: Handler, request: dict[str, Any]) -> None:
-        if request["messages"][0]["content"] == "fail":
-            time.sleep(0.2)
-            reply(handler, "{}", status=404)
-        elif left(handler, within_s=30):
-            gone.release()
-
-    with serving(one_of_them) as server, fails("no such address", within_s=3):
-        conversations = [[Message("user", text)] for text in ("wait", "fail", "wait")]
-        model_of(server, timeout_s=60).complete(conversations, schema=SCHEMA, max_tokens=20)
-    assert all(gone.acquire(timeout=5) for _ in range(2))
