@@ -1,6 +1,6 @@
 """Premises: questions that take for granted what the graph does not state, made from the graph itself.
 
-Half of them ask a thing for a property that nothing of its class has ("Who commanded Saturn V?"); the other half, one
+Half of them ask a thing for a property of another class than its own ("Who commanded Saturn V?"); the other half, one
 of the right class that lacks it. A premise counts as false if the graph has no triple between the thing and anything
 else, in either direction, by the property or by one that could be meant by the same words.
 """
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 
@@ -26,6 +27,7 @@ _SAMPLE = 60  # things that are looked at for one premise
 _PAIRS = 2_000  # pairs of a property by which others that link the same are found
 _LONGEST_NAME = 60  # characters
 _SAME_MEANING = 0.72  # cosine at which the default model's short phrases mean the same, as in kgllm.similarity
+_RARE = 0.05  # of the triples of a property: a class that has fewer of them is no usual one
 _PERSONS = frozenset(["person", "people", "human", "agent"])
 _LEADING = frozenset(["has", "have", "in"])
 _LINKING = frozenset(["on", "in", "at", "of", "for", "to", "from", "with", "into"])
@@ -80,7 +82,7 @@ class _Turn:
         label, kind = _plain(self.property.label), self._kind()
         for node in nodes:
             wordings = list(_wordings(label, node.label, kind, is_person=self._is_of_persons()))
-            other = "" if self.is_right_class else ", and no other of its class has one"
+            other = "" if self.is_right_class else ", which is of another class than those that have one"
             kind_of_premise = "right class" if self.is_right_class else "other class"
             why = f"the graph states no {n3(self.property.iri)} of {n3(node.iri)}{other}"
             yield Premise(self.chance.choice(wordings), node.iri, self.property.iri, kind_of_premise, why)
@@ -89,8 +91,9 @@ class _Turn:
         """Some nodes that have none of it, each known by a name of its own."""
         ontology = self.index.ontology
         meant = [p for p in map(ontology.properties.get, _alike(self.index, self.property)) if p is not None]
-        having = {s.subject for p in meant for s in p.signatures} | {c for p in meant for d in p.domains for c in d}
-        near = {c for cls in having if cls for c in ontology.superclasses(cls) | ontology.subclasses(cls)}
+        having = {cls for p in meant for cls in _usual([(s.subject, s.count) for s in p.signatures])}
+        having |= {c for p in meant for axiom in p.domains for c in axiom}
+        near = {c for cls in having for c in ontology.superclasses(cls) | ontology.subclasses(cls)}
         populated = {cls.iri for cls in ontology.classes.values() if cls.instances}
         wanted = sorted(populated & having if self.is_right_class else populated - near)
         rows: Sequence[int] = sorted(self.index.rows_of_type(wanted)) if wanted else ()
@@ -116,21 +119,30 @@ class _Turn:
 
     def _names_its_subject(self) -> bool:
         """Whether its name has the class that has it, so that "date of the spacewalk" is truly asked of a person."""
-        subjects = {s.subject for s in self.property.signatures if s.subject is not None}
+        subjects = _usual([(s.subject, s.count) for s in self.property.signatures])
         words = {word for name in _names(self.property) for word in _stems(name)}
         classes = {above for cls in subjects for above in self.index.ontology.superclasses(cls)}
         return any(words.issuperset(_stems(self.index.ontology.label(cls).lower())) for cls in classes)
 
     def _kind(self) -> str:
         """The label of the class of what is asked for; empty for values."""
-        ends = {s.object: s.count for s in self.property.signatures if s.object is not None and not s.literal}
-        return self.index.label(max(sorted(ends), key=lambda cls: ends[cls])) if ends else ""
+        ends = _usual([(s.object, s.count) for s in self.property.signatures if not s.literal])
+        return self.index.label(ends[0]) if ends else ""
 
     def _is_of_persons(self) -> bool:
         ontology = self.index.ontology
-        ends = {s.object for s in self.property.signatures if s.object is not None and not s.literal}
+        ends = _usual([(s.object, s.count) for s in self.property.signatures if not s.literal])
         classes = [ontology.classes.get(above) for end in ends for above in ontology.superclasses(end)]
         return any(_PERSONS & {cls.label.lower(), *cls.names} for cls in classes if cls is not None)
+
+
+def _usual(seen: Iterable[tuple[URIRef | None, int]]) -> list[URIRef]:
+    """The classes at one end of a property, the commonest first; not those by which a node of two kinds comes in."""
+    counts: Counter[URIRef] = Counter()
+    for cls, count in seen:
+        if cls is not None:
+            counts[cls] += count
+    return [cls for cls, count in counts.most_common() if count >= _RARE * counts.total()]
 
 
 def _alike(index: Index, prop: Property) -> set[URIRef]:
