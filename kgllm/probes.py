@@ -69,7 +69,7 @@ class _Outcome:
     why: str = ""
 
 
-_LEFT_OUT = "left_out"
+_NOT_RIGHT, _LEFT_OUT = "not_right", "left_out"  # why a question was not tried
 _RESULTS: dict[Probe, tuple[str, ...]] = {
     "delete": ("abstained", "changed", "unchanged"),
     "swap": ("followed", "abstained", "unchanged", "differed"),
@@ -92,10 +92,11 @@ def probe(
     """Put an assistant to the probes, and return the summary that ``kgllm eval --probe --json`` prints.
 
     ``over`` gives the same assistant over another workspace. ``limit`` questions, drawn by the ``seed``, are altered,
-    and as many premises made. Of each probe ``held`` is the share of those it could try that stood it, and ``left_out``
-    counts those it could not: questions that were not answered right or with nothing, and what has no partner to
-    exchange facts with. Each answer is written to ``out`` with its ``probe``, ``id`` and ``result``. Raises
-    ``InputError`` for an endpoint, which cannot be altered, unless ``premise`` is the only probe.
+    and as many premises made. Of each probe ``held`` is the share of those it could try that stood it. It could not
+    try those that were ``not_right``: answered wrong, or right with nothing; and those ``left_out``: that rest on no
+    triples to delete, or name nothing that could exchange its facts. Each answer is written to ``out`` with its
+    ``probe``, ``id`` and ``result``. Raises ``InputError`` for an endpoint, which cannot be altered, unless ``premise``
+    is the only probe.
     """
     outcomes: list[_Outcome] = []
     with writing(out) as file:
@@ -158,7 +159,7 @@ class _Altered:
         before = self._ask(question.text)
         is_right = isinstance(before, Answer) and not before.abstained and score(before, question.gold).exact == 1
         for name in which:
-            outcome = None
+            outcome = None if is_right else _Outcome(name, question.id, question.text, _NOT_RIGHT)
             if is_right and isinstance(before, Answer):
                 try:
                     outcome = (
@@ -437,11 +438,12 @@ def _failed(outcome: _Outcome) -> bool:
 
 def _summary(name: Probe, found: Sequence[_Outcome]) -> dict[str, Any]:
     tried = [outcome for outcome in found if outcome.held is not None]
+    untried = () if name == "premise" else (_NOT_RIGHT, _LEFT_OUT)
     counts = Counter(outcome.result for outcome in found)
     held = round(sum(bool(outcome.held) for outcome in tried) / len(tried), 4) if tried else None
     return {
         "n": len(tried),
-        **{result: counts[result] for result in (*_RESULTS[name], "errors", _LEFT_OUT)},
+        **{result: counts[result] for result in (*_RESULTS[name], "errors", *untried)},
         "held": held,
     }
 
