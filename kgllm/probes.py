@@ -29,9 +29,10 @@ from rdflib.term import Variable
 
 from kgllm.answer import Answer
 from kgllm.ceiling import algebra, named
+from kgllm.datatypes import comparable
 from kgllm.descriptions import is_name_like
 from kgllm.errors import KgllmError
-from kgllm.evaluate import Answering, Gold, Question, chosen, comparable, read_questions, score, writing
+from kgllm.evaluate import Answering, Gold, Question, chosen, read_questions, score, writing
 from kgllm.index import Index
 from kgllm.ontology import Ontology
 from kgllm.premises import false_premises
