@@ -31,6 +31,7 @@ __all__ = [
     "evaluate",
     "read_questions",
     "score",
+    "writing",
 ]
 
 _XSD = "http://www.w3.org/2001/XMLSchema#"
@@ -103,7 +104,7 @@ def evaluate(
     scores: list[Scores] = []
     answers: list[Answer] = []
     iris: set[URIRef] = set()
-    with _writing(out) as predictions:
+    with writing(out) as predictions:
         progress("ask", 0, len(asked))
         outcomes = assistant.ask_each(question.text for question in asked)
         for number, (question, outcome) in enumerate(zip(asked, outcomes, strict=True), start=1):
@@ -289,7 +290,8 @@ def chosen(questions: list[Question], file: Path, limit: int | None, kind: str |
 
 
 @contextmanager
-def _writing(out: Path | None) -> Iterator[TextIO | None]:
+def writing(out: Path | None) -> Iterator[TextIO | None]:
+    """A file to write to, as it is written to, so that a crash loses nothing; ``None`` for none."""
     if out is None:
         yield None
         return

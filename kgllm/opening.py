@@ -21,7 +21,17 @@ if TYPE_CHECKING:
     from kgllm.terms import URIRef
     from kgllm.workspace import Workspace
 
-__all__ = ["IN_PROCESS", "here", "make_assistant", "make_log", "make_model", "make_reranker", "make_workspace", "open"]
+__all__ = [
+    "IN_PROCESS",
+    "here",
+    "make_assistant",
+    "make_log",
+    "make_model",
+    "make_reranker",
+    "make_workspace",
+    "open",
+    "over",
+]
 
 IN_PROCESS = "vllm:"
 """What a base URL begins with that is none: the model after it is run by vLLM in a process of its own."""
@@ -125,6 +135,20 @@ def make_assistant(
         cache=Completions(settings.cache_dir / "completions.sqlite") if is_cached else None,
         log=make_log(settings) if settings.log else None,
         served=Served(settings.base_url or "", settings.temperature, settings.seed),
+    )
+
+
+def over(assistant: Assistant, workspace: Workspace) -> Assistant:
+    """An assistant that is asked as another one is, over another workspace; it keeps neither replies nor answers."""
+    from kgllm.assistant import Assistant
+
+    return Assistant(
+        workspace,
+        model=assistant.model,
+        reranker=assistant.reranker,
+        strict=assistant.strict,
+        in_flight=assistant.in_flight,
+        served=assistant.served,
     )
 
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -191,6 +191,21 @@ class Workspace:
         known = [source.get("url", ""), source["fingerprint"], source["ontology"], manifest["settings"]]
         return hashlib.sha256(json.dumps([*known, manifest["model"]], sort_keys=True).encode()).hexdigest()[:16]
 
+    def copied(self) -> tuple[Workspace, OxigraphStore]:
+        """The same over a copy of the graph in memory, and that copy, which can be altered. Close the workspace.
+
+        Raises ``InputError`` for an endpoint, whose triples are not here.
+        """
+        if self._is_endpoint:
+            raise InputError(
+                f"{self.name} is a SPARQL endpoint, of which no copy is made",
+                why="what alters the graph does so in a copy of it",
+                try_next="load a dump of it as a file",
+            )
+        copy = replace(self)
+        copy._opened.store = store = self._load_copy()
+        return copy, store
+
     def query(self, sparql: str, *, limit: int | None = None) -> Rows:
         """The rows of a foreign SELECT. Raises ``QueryRefusedError`` for one that would do more than read the graph."""
         refuse_unless_read_only(sparql)
@@ -338,9 +353,7 @@ class Workspace:
         )
 
     def _load_store(self) -> GraphStore:
-        if not isinstance(self.source, Source):
-            return OxigraphStore.from_graph(self.source, timeout_s=self.timeout_s)
-        if self.source.url is not None:
+        if isinstance(self.source, Source) and self.source.url is not None:
             from kgllm.engines.endpoint import EndpointStore
 
             return EndpointStore(
@@ -349,7 +362,12 @@ class Workspace:
                 password=self.source.password,
                 timeout_s=self.timeout_s,
             )
-        return OxigraphStore.load(self.source.files, source=self.name, timeout_s=self.timeout_s)
+        return self._load_copy()
+
+    def _load_copy(self) -> OxigraphStore:
+        if isinstance(self.source, Source):
+            return OxigraphStore.load(self.source.files, source=self.name, timeout_s=self.timeout_s)
+        return OxigraphStore.from_graph(self.source, timeout_s=self.timeout_s)
 
     def _ontology_store(self) -> GraphStore | None:
         if not self.ontology_files:

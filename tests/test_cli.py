@@ -304,6 +304,17 @@ def test_eval_tells_what_is_among_the_candidates(tmp_path: Path) -> None:
     assert "<urn:no:such>" in shown
 
 
+def test_eval_puts_the_assistant_to_a_probe(tmp_path: Path) -> None:
+    gold = {"id": 1, "question": QUESTION, "answer_nt": [f"<{ARMSTRONG}>"]}
+    questions = file(tmp_path / "gold.jsonl", json.dumps(gold) + "\n")
+    out = tmp_path / "out.jsonl"
+    report = json.loads(demo("eval", questions, "--probe", "delete", "--json", "--out", str(out)).stdout)
+    assert report["delete"]["held"] == 1.0
+    assert json.loads(out.read_text())["probe"] == "delete"
+    assert "100.0% of 1 held" in demo("eval", questions, "--probe", "delete").stdout
+    assert demo("eval", questions, "--probe", "guess").exit_code == 2
+
+
 def test_doctor_names_the_origin_of_a_setting_and_finds_the_machine_well(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KGLLM_TIMEOUT", "12")
     demo("search", "Moon")

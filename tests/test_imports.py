@@ -28,6 +28,7 @@ OVER_THE_GRAPH = {
     "overview",
     "checking",
     "ceiling",
+    "probes",
 }  # verbs of the SDK over a workspace
 FACES = {"cli", "settings", "opening", "display", "doctor"}
 HEAVY = {

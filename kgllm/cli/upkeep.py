@@ -13,6 +13,8 @@ from kgllm.cli.verbs import Common, verb
 from kgllm.errors import BackendError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kgllm.protocols import Progress
 
 __all__ = ["doctor", "evaluate", "index"]
@@ -79,11 +81,19 @@ def evaluate(
         bool, typer.Option("--candidates", help="Ask nothing: is what the gold names among the candidates?")
     ] = False,
     misses: Annotated[int, typer.Option("--misses", min=0, help="With --candidates: so many misses.")] = 0,
+    probe: Annotated[
+        str | None,
+        typer.Option("--probe", metavar="delete|swap|premise|all", help="Test that answers come from the graph alone."),
+    ] = None,
 ) -> int:
     """Measure answers against gold. Formats: text, json."""
     from kgllm.evaluate import evaluate as measure
 
     form = common.chosen_format("text", "json")
+    if candidates and probe is not None:
+        raise typer.BadParameter("--candidates asks nothing, --probe does; give one of them")
+    if probe is not None:
+        return _probed(common, questions, probe, out, limit, kind, form)
     if candidates:
         return _candidates(common, questions, misses, limit, kind, form)
     with common.assistant() as assistant:
@@ -101,6 +111,48 @@ def _candidates(common: Common, questions: Path, misses: int, limit: int | None,
         )
     common.terminal.out(as_json(report) if form == "json" else _offered(report))
     return 0
+
+
+def _probed(
+    common: Common, questions: Path, named: str, out: Path | None, limit: int | None, kind: str | None, form: str
+) -> int:
+    from functools import partial
+
+    from kgllm.opening import over
+    from kgllm.probes import PROBES, probe
+
+    which = PROBES if named == "all" else tuple(name for name in PROBES if name == named)
+    if not which:
+        raise typer.BadParameter(f"{named!r} is not one of {', '.join(PROBES)}, all", param_hint="--probe")
+    with common.assistant() as assistant:
+        report = probe(
+            assistant,
+            questions,
+            over=partial(over, assistant),
+            which=which,
+            out=out,
+            kind=kind,
+            progress=common.terminal.progress,
+            **({} if limit is None else {"limit": limit}),
+        )
+    common.terminal.out(as_json(report) if form == "json" else _stood(report, which))
+    return 0
+
+
+def _stood(report: dict[str, Any], which: Sequence[str]) -> str:
+    """A line a probe, then what failed, with what came and why that is wrong."""
+    from kgllm.terms import clean
+
+    lines = []
+    for name in which:
+        found = report[name]
+        held = "nothing to try" if found["held"] is None else f"{found['held']:.1%} of {found['n']} held"
+        counts = ", ".join(f"{found[key]} {key.replace('_', ' ')}" for key in found if key not in {"n", "held"})
+        lines.append(f"{name:<9}{held}: {counts}")
+    for failure in report["failures"]:
+        lines.append(f"{failure['probe']} {failure['id']}: {failure['question']}")
+        lines += [f"    {failure['came']}", f"    {failure['why']}"]
+    return "\n".join(map(clean, lines))
 
 
 def _offered(report: dict[str, Any]) -> str:

@@ -60,6 +60,7 @@ class GraphJobs:
 
     def __init__(self) -> None:
         self.store = ox.Store()
+        self.undone: tuple[list[ox.Quad], list[ox.Quad]] | None = None  # taken out and put in, while it is altered
 
     def load(self, header: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
         """Files, or N-Quads in the body, into memory."""
@@ -97,6 +98,33 @@ class GraphJobs:
                 f"the store {header['folder']} cannot be opened", why=str(error), try_next="kgllm index --rebuild"
             ) from None
         return {}, b""
+
+    def alter(self, header: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
+        """Take out the first ``without`` bytes of triples in the body, and put in the rest, until ``restore``."""
+        self.restore({}, b"")
+        without, plus = body[: header["without"]], body[header["without"] :]
+        taken = [
+            quad
+            for each in ox.parse(without, format=ox.RdfFormat.N_TRIPLES)
+            for quad in self.store.quads_for_pattern(each.subject, each.predicate, each.object, None)
+        ]
+        for quad in taken:
+            self.store.remove(quad)
+        added = [quad for quad in ox.parse(plus, format=ox.RdfFormat.N_TRIPLES) if quad not in self.store]
+        self.store.extend(added)
+        self.undone = taken, added
+        return {"without": len(taken), "plus": len(added)}, b""
+
+    def restore(self, _: dict[str, Any], __: bytes) -> tuple[dict[str, Any], bytes]:
+        """The store as it was loaded; ``altered`` says whether it was another one until now."""
+        if self.undone is None:
+            return {"altered": False}, b""
+        taken, added = self.undone
+        for quad in added:
+            self.store.remove(quad)
+        self.store.extend(taken)
+        self.undone = None
+        return {"altered": True}, b""
 
     def count(self, _: dict[str, Any], __: bytes) -> tuple[dict[str, Any], bytes]:
         """How many triples there are."""
@@ -158,6 +186,8 @@ if __name__ == "__main__":
             "load": jobs.load,
             "build": jobs.build,
             "open": jobs.open,
+            "alter": jobs.alter,
+            "restore": jobs.restore,
             "count": jobs.count,
             "select": jobs.select,
             "ask": jobs.ask,

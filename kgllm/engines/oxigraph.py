@@ -6,6 +6,7 @@ import hashlib
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,10 @@ from rdflib.graph import DATASET_DEFAULT_GRAPH_ID
 
 from kgllm.engines.results import rows_of_tsv, triples_of_ntriples
 from kgllm.engines.worker import MEMORY_BYTES, Worker
-from kgllm.errors import EmptyGraphError, InputError, SourceNotFoundError
+from kgllm.errors import EmptyGraphError, InputError, SourceNotFoundError, WorkerError
 from kgllm.protocols import Rows
 from kgllm.sources import file_fingerprint
-from kgllm.terms import Triple, to_ox
+from kgllm.terms import Triple, n3, to_ox
 
 __all__ = ["Built", "OxigraphStore", "graph_fingerprint"]
 
@@ -188,6 +189,28 @@ class OxigraphStore:
         """The triples of a CONSTRUCT, each once, in no particular order, at most ``limit``."""
         return triples_of_ntriples(self._call("construct", sparql, timeout_s, limit=limit)[1])
 
+    @contextmanager
+    def altered(self, *, without: Iterable[Triple] = (), plus: Iterable[Triple] = ()) -> Iterator[None]:
+        """Be without some triples and have others, inside a ``with`` statement; for a store in memory.
+
+        Raises ``WorkerError`` at its end if the worker was started anew meanwhile: then the graph was whole again.
+        """
+        parts = [_ntriples(without), _ntriples(plus)]
+        header = {"without": len(parts[0])}
+        self._worker.call("alter", header, body=b"".join(parts), timeout_s=self._timeout_s, what="altering the graph")
+        whole = True
+        try:
+            yield
+        finally:
+            reply = self._worker.call("restore", timeout_s=self._timeout_s, what="restoring the graph")
+            whole = not reply.header["altered"]
+        if whole:
+            raise WorkerError(
+                "the graph did not stay altered",
+                why="the worker ended and loaded it again",
+                try_next="try again, or allow each query more time",
+            )
+
     def prefixes(self) -> dict[str, str]:
         """Prefix to namespace, as the source declares them."""
         return dict(self._prefixes)
@@ -202,6 +225,10 @@ class OxigraphStore:
         timeout_s = self._timeout_s if timeout_s is None else timeout_s
         reply = self._worker.call(job, {"limit": limit}, body=sparql.encode(), timeout_s=timeout_s, what=what)
         return reply.header, reply.body
+
+
+def _ntriples(triples: Iterable[Triple]) -> bytes:
+    return "".join(f"{n3(s)} {n3(p)} {n3(o)} .\n" for s, p, o in triples).encode()
 
 
 def _empty(source: str) -> EmptyGraphError:
