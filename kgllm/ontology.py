@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 from kgllm.axioms import Axioms, ClassNode
 from kgllm.owl_rules import Rules
@@ -36,6 +36,7 @@ __all__ = [
     "RDFS_SUBCLASS",
     "RDF_TYPE",
     "Class",
+    "Kind",
     "Ontology",
     "Property",
     "Signature",
@@ -55,6 +56,10 @@ class Class:
     description: str = ""
     parents: tuple[URIRef, ...] = ()
     instances: int = 0
+
+
+Kind: TypeAlias = tuple[URIRef | None, bool]
+"""A class, ``None`` for nodes without any; or with ``True`` a datatype."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +119,7 @@ class Ontology:
             for parent in cls.parents:
                 self._children[parent].append(cls.iri)
         self.subclasses = cache(self._subclasses)
+        self.ends = cache(self._ends)
         self._narrower: dict[URIRef, list[URIRef]] = defaultdict(list)
         for prop in self.properties.values():
             for parent in prop.parents:
@@ -136,6 +142,12 @@ class Ontology:
     def _subclasses(self, iri: URIRef) -> frozenset[URIRef]:
         """The class and all below it."""
         return _closure(iri, lambda c: self._children.get(c, ()))
+
+    def _ends(self, iri: URIRef) -> tuple[frozenset[Kind], frozenset[Kind]]:
+        """The kinds of subjects and of objects that the data shows a property with, or one below it."""
+        below = [self.properties[p] for p in self.subproperties(iri) if p in self.properties]
+        seen = [signature for prop in below for signature in prop.signatures]
+        return frozenset((s.subject, False) for s in seen), frozenset((s.object, s.literal) for s in seen)
 
     def superproperties(self, iri: URIRef) -> frozenset[URIRef]:
         """The property and all above it."""

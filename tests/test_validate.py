@@ -11,10 +11,8 @@ from kgllm.engines.oxigraph import OxigraphStore
 from kgllm.memory import WorkingMemoryGraph
 from kgllm.ontology import RDF_TYPE, Ontology
 from kgllm.ontology_reading import read_ontology
-from kgllm.query import Group, Query, TriplePattern, Variable
 from kgllm.terms import Literal, Node, Triple, URIRef
 from kgllm.validate import blame, surroundings, validate_memory, validate_triples
-from kgllm.validate_query import validate_query
 from kgllm.violation import Violation
 
 EX = "http://example.org/"
@@ -128,33 +126,6 @@ def test_a_finding_has_the_fields_of_a_validation_result(ontology: Ontology) -> 
         "message": found.message,
         "blame": "memory",
     }
-
-
-# Queries
-
-
-def query(*patterns: TriplePattern) -> Query:
-    return Query("select", Group(patterns), (Variable("x"),))
-
-
-def test_a_query_over_an_undefined_property_is_faulty_and_says_which(ontology: Ontology) -> None:
-    (found,) = validate_query(query(TriplePattern(Variable("x"), ex("sails"), MARY)), ontology)
-    assert (found.constraint, found.focus, found.blame) == ("undefined", ex("sails"), "query")
-
-
-def test_a_query_that_wants_a_thing_of_disjoint_classes_is_faulty(ontology: Ontology) -> None:
-    x, y, z = map(Variable, "xyz")
-    wrong = query(TriplePattern(x, ex("captain"), y), TriplePattern(y, ex("captain"), z))
-    (found,) = validate_query(wrong, ontology)
-    assert found.constraint == "disjoint"
-    assert "nothing is both" in found.message
-
-
-def test_a_query_in_keeping_with_the_ontology_has_no_fault(ontology: Ontology) -> None:
-    x, y = map(Variable, "xy")
-    right = query(TriplePattern(x, ex("captain"), y), TriplePattern(y, RDF_TYPE, ex("Sailor")))
-    assert validate_query(right, ontology) == []
-    assert validate_query(query(TriplePattern(x, RDF_TYPE, ex("Person"))), ontology) == []
 
 
 # Blame
