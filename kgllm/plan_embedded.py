@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from kgllm.confidence import probability, signs
 from kgllm.descriptions import is_name_like
 from kgllm.link import Links
 from kgllm.names import normalise
@@ -62,9 +63,17 @@ class Ranked:
     """A query and how well it reads the question; ``confidence`` in [0, 1] is that its words mean its steps."""
 
     query: Query
-    score: float
-    confidence: float
+    scored: Scored
     sketch: Sketch
+
+    @property
+    def score(self) -> float:
+        """Higher is better."""
+        return self.scored.score
+
+    @property
+    def confidence(self) -> float:
+        return self.scored.confidence
 
 
 class EmbeddedPlanning:
@@ -112,8 +121,10 @@ class EmbeddedPlanner:
         sure = [item for item in near if item.confidence >= (_LEAST_YES if item.query.form == "ask" else _LEAST)]
         if not is_named and (not sure or sure[0].confidence < _VAGUE):
             yield from self._described(links, self._expected_classes(links))
-        for item in sure:
-            yield Plan(item.query, item.confidence, self._concepts(item, links))
+        for place, item in enumerate(sure):
+            after = [other.score for other in ranked if other.score <= item.score and other.query != item.query]
+            seen = signs(item.scored, before=[earlier.score for earlier in sure[:place]], after=after)
+            yield Plan(item.query, probability(seen), self._concepts(item, links), seen)
 
     def _expected_classes(self, links: Links) -> tuple[URIRef, ...]:
         """The class that the question names, or those of the kind that its question word asks for."""
@@ -180,7 +191,7 @@ class EmbeddedPlanner:
         """The reading as a query; ``by_name`` asks for the names of the answers, which no step of it stands for."""
         sketch = self._by_name(scored.sketch) if by_name else scored.sketch
         try:
-            return Ranked(sketch.to_query(self.ontology), scored.score, scored.confidence, sketch)
+            return Ranked(sketch.to_query(self.ontology), scored, sketch)
         except ValueError:
             return None
 

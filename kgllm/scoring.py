@@ -48,12 +48,15 @@ _DATE_TYPES = ("#date", "#dateTime", "#gYear", "#gYearMonth", "#time")
 class Scored:
     """A sketch with its features, shape (len(FEATURES),); the meaning is 0 until ``add_meaning``.
 
-    ``explained`` is the share of the question's words that are like a term of the sketch.
+    Of the question's words that are in no name it uses, ``explained`` is the share that are like a term of the sketch,
+    and ``unexplained`` how many are not. ``detour`` counts the steps to things of another kind that no word says.
     """
 
     sketch: Sketch
     features: NDArray[np.float64]
     explained: float
+    unexplained: int
+    detour: float
 
     @property
     def score(self) -> float:
@@ -161,8 +164,25 @@ class Scorer:
             left_over,
             0.0,
         )
-        explained = float((best[is_open] >= _TELLING).mean()) if is_open.any() else 1.0
-        return Scored(sketch, np.array(features, dtype=np.float64), explained)
+        told = best[is_open] >= _TELLING
+        explained = float(told.mean()) if told.size else 1.0
+        detour = self._detour(sketch, aligned)
+        return Scored(sketch, np.array(features, dtype=np.float64), explained, int((~told).sum()), detour)
+
+    def _detour(self, sketch: Sketch, aligned: Sequence[float]) -> float:
+        """How many steps of the branches lead to things of another kind unsaid; one that is half said counts half.
+
+        "Born in Ohio" may well be in a town of Ohio, but what a person was launched by is not what their mission was.
+        """
+        similarities = iter(aligned)
+        unsaid = 0.0
+        for branch in sketch.branches:
+            before = branch.anchor.place
+            for place in branch.path.places:
+                said = min(1.0, next(similarities) / _TELLING)
+                unsaid += 0.0 if before & place else 1.0 - said
+                before = place
+        return unsaid
 
     def _coverage(self, best: Vectors, is_open: NDArray[np.bool_]) -> float:
         """The share of the open words' weight that their best terms account for."""
