@@ -1,14 +1,15 @@
 """Fit the probability of ``kgllm.confidence`` on training questions and false premises, and measure it on others.
 
-    python benchmarks/confidence.py [DATA] [--train NAME,…] [--dev NAME,…] [--limit N] [--out FILE]
+    python benchmarks/confidence.py [DATA] [--train NAME,…] [--dev NAME,…] [--limit N] [--hardware TEXT] [--out FILE]
 
 DATA is a folder of data sets, ../shared/data by default. Each of ``--train`` has questions.train.jsonl.gz with gold
 SPARQL, from which false premises are made too (``false_premises``). A logistic regression over the signs of the plan
-that answered says how likely its first result is right; each set weighs the same, its questions twice its false
-premises. The threshold is the greatest at which at most 2 % of the right answers to training questions of any set are
-lost. Printed, and written to FILE: coefficients, threshold, and for each of ``--dev``, which nothing was fitted on, the
-Brier score, the expected calibration error (ten bins of equal width: Guo et al., On Calibration of Modern Neural
-Networks, ICML 2017) and what the threshold costs.
+that answered says how likely its first result is right. Sets weigh the same, so do the kinds of false premises of each,
+all of which weigh a third of its questions. The threshold is the greatest multiple of 0.05 that costs no set more
+than two points of hits@1 on its training questions. Printed, and written to FILE: coefficients, threshold, and for each
+of ``--dev``, on whose questions nothing was fitted, the Brier score, the expected calibration error (ten bins of equal
+width: Guo et al., On Calibration of Modern Neural Networks, ICML 2017), and hits@1, wrong and answered without the
+threshold and with it.
 """
 
 from __future__ import annotations
@@ -39,11 +40,11 @@ from kgllm.plan_embedded import EmbeddedPlanner
 from kgllm.recall import recall
 from kgllm.risk import risk_coverage
 from kgllm.similarity import Vocabulary
-from kgllm.terms import URIRef, n3
+from kgllm.terms import URIRef, local_name, n3
 from kgllm.words import content_tokens, stem, tokenize
 
-SEED, PER_SET, PREMISES, PENALTY, LOST = 7, 700, 150, 0.01, 0.02
-PREMISES_WEIGHT = 0.5
+SEED, PER_SET, PREMISES, PENALTY, LOST = 7, 600, 150, 0.02, 0.02
+PREMISES_WEIGHT = 1 / 3
 TRAIN = "metaqa,pathquestion,wc2014"
 DEV = "metaqa,pathquestion,wc2014,ck25,cwd,mondial,spider4sparql/*"
 FORMS = (
@@ -111,6 +112,14 @@ def stems(text: str) -> set[str]:
     return {stem(token.lower) for token in content_tokens(tokenize(text))}
 
 
+def had(kg: Assistant, node: URIRef) -> list[URIRef]:
+    """The properties that a node has, in either direction."""
+    either = f"{{ {n3(node)} ?p ?o }} UNION {{ ?s ?p {n3(node)} }}"
+    return [
+        p for (p,) in kg.index.store.select(f"SELECT DISTINCT ?p WHERE {{ {either} }}").rows if isinstance(p, URIRef)
+    ]
+
+
 def false_premises(kg: Assistant, questions: Sequence[Question], foreign: Foreign, number: int) -> list[Question]:
     """Questions to which the graph has no answer, of four kinds, ``number`` of each.
 
@@ -130,20 +139,26 @@ def false_premises(kg: Assistant, questions: Sequence[Question], foreign: Foreig
         if len(topics) != 1 or not named:
             continue
         node, name = chance.choice(nodes)
-        if not kg.index.store.select(sparql.replace(f"<{min(topics)}>", n3(node)), limit=1).rows:
+        used = set(re.findall(r"\w+:(\w+) ", sparql))
+        other = set().union(*(stems(kg.index.label(p)) for p in had(kg, node) if local_name(p) not in used))
+        asked_for = set().union(*(stems(p.label) for p in relations if local_name(p.iri) in used))
+        if (
+            other.isdisjoint(asked_for)
+            and not kg.index.store.select(sparql.replace(f"<{min(topics)}>", n3(node)), limit=1).rows
+        ):
             made["other node"].append(before + name + after)
         name = chance.choice(foreign.names)
         if not kg.index.names.exact([normalise(name)]):
             made["other name"].append(before + name + after)
         if min(len(made["other node"]), len(made["other name"])) >= number:
             break
-    own = set().union(*(stems(prop.label) for prop in relations), *(stems(c.label) for c in kg.index.ontology.classes.values()))
+    own = set().union(
+        *(stems(prop.label) for prop in relations), *(stems(c.label) for c in kg.index.ontology.classes.values())
+    )
     others = [label for label in foreign.properties if own.isdisjoint(stems(label))]
     while len(made["not had"]) < number:
         (node, name), prop = chance.choice(nodes), chance.choice(relations)
-        either = f"{{ {n3(node)} ?p ?o }} UNION {{ ?s ?p {n3(node)} }}"
-        had = kg.index.store.select(f"SELECT DISTINCT ?p WHERE {{ {either} }}").rows
-        words = set().union(*(stems(kg.index.label(p)) for (p,) in had if isinstance(p, URIRef)))
+        words = set().union(*(stems(kg.index.label(p)) for p in had(kg, node)))
         if words.isdisjoint(stems(prop.label)) and len(kg.index.names.exact([normalise(name)])[normalise(name)]) == 1:
             made["not had"].append(chance.choice(FORMS).format(prop.label.lower(), name))
     for _ in range(number):
@@ -177,12 +192,13 @@ def collected(data: Path, names: Sequence[str]) -> dict[str, tuple[list[Asked], 
 
 def examples(sets: Sequence[tuple[list[Asked], list[Asked]]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The signs, shape (answers, signs), whether each is right, and its weight; the weights sum to 1."""
-    parts = [
-        (answer, weight / len(sets))
-        for questions, premises in sets
-        for answers, weight in ((questions, 1.0), (premises, PREMISES_WEIGHT))
-        for answer, weight in [(a, weight / sum(bool(b.signs) for b in answers)) for a in answers if a.signs]
-    ]
+    groups: list[tuple[float, list[Asked]]] = []
+    for questions, premises in sets:
+        kinds = list(dict.fromkeys(answer.kind for answer in premises))
+        groups.append((1.0, [answer for answer in questions if answer.signs]))
+        of_kind = [[answer for answer in premises if answer.signs and answer.kind == kind] for kind in kinds]
+        groups += [(PREMISES_WEIGHT / len(kinds), answers) for answers in of_kind]
+    parts = [(answer, weight / len(answers)) for weight, answers in groups for answer in answers]
     signs = np.array([answer.signs for answer, _ in parts])
     weights = np.array([weight for _, weight in parts])
     return signs, np.array([answer.right for answer, _ in parts]), weights / weights.sum()
@@ -209,9 +225,10 @@ def chance_of(beta: np.ndarray, answer: Asked) -> float:
 
 
 def threshold(beta: np.ndarray, sets: Sequence[tuple[list[Asked], list[Asked]]]) -> float:
-    """The greatest multiple of 0.05 below which no set has more than its share to lose of its right answers."""
-    lost = [np.quantile([chance_of(beta, a) for a in questions if a.right], LOST) for questions, _ in sets]
-    return float(np.floor(min(lost) * 20) / 20)
+    """The greatest multiple of 0.05 that takes no more than its share of the questions from any set's right answers."""
+    steps = np.arange(0.05, 1.0, 0.05).round(2)
+    right = [(np.array([chance_of(beta, a) for a in questions if a.right]), len(questions)) for questions, _ in sets]
+    return max((float(s) for s in steps if all((c < s).sum() <= LOST * n for c, n in right)), default=0.0)
 
 
 def measured(answers: Sequence[Asked], beta: np.ndarray, least: float) -> dict[str, Any]:
@@ -227,8 +244,14 @@ def measured(answers: Sequence[Asked], beta: np.ndarray, least: float) -> dict[s
         "n": n,
         "brier": round(float(((chances - right) ** 2).mean()), 4),
         "calibration_error": round(sum(gaps) / len(given), 4),
-        "hits@1": [round(sum(a.right for _, a in given) / n, 4), round(sum(a.right for c, a in given if c >= least) / n, 4)],
-        "wrong": [round(sum(a.wrong for _, a in given) / n, 4), round(sum(a.wrong for c, a in given if c >= least) / n, 4)],
+        "hits@1": [
+            round(sum(a.right for _, a in given) / n, 4),
+            round(sum(a.right for c, a in given if c >= least) / n, 4),
+        ],
+        "wrong": [
+            round(sum(a.wrong for _, a in given) / n, 4),
+            round(sum(a.wrong for c, a in given if c >= least) / n, 4),
+        ],
         "answered": [round(len(given) / n, 4), round(sum(c >= least for c, _ in given) / n, 4)],
         "aurc": curve["aurc"],
         "risk_of_answered": {f"{p['coverage']:.1f}": p["risk"] for p in of_answered},
@@ -239,7 +262,9 @@ def refused(answers: Sequence[Asked], beta: np.ndarray, least: float) -> dict[st
     """The share of false premises of each kind that is not answered."""
     kinds = dict.fromkeys(answer.kind for answer in answers)
     return {
-        kind: round(float(np.mean([chance_of(beta, a) < least or not a.answered for a in answers if a.kind == kind])), 4)
+        kind: round(
+            float(np.mean([chance_of(beta, a) < least or not a.answered for a in answers if a.kind == kind])), 4
+        )
         for kind in kinds
     }
 
@@ -263,7 +288,9 @@ def main() -> None:
     print(f"threshold {least:.2f}")
     report: dict[str, Any] = {
         "command": "python benchmarks/confidence.py",
-        "commit": subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip(),
+        "commit": subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True
+        ).stdout.strip(),
         "hardware": options.hardware,
         "seed": SEED,
         "versions": {"python": platform.python_version(), "numpy": np.__version__},
@@ -275,7 +302,7 @@ def main() -> None:
     }
     print(json.dumps(report["false_premises_refused"]))
     for pattern in options.dev.split(","):
-        for folder in sorted(options.data.glob(pattern)):
+        for folder in sorted(f.parent for f in options.data.glob(f"{pattern}/questions.dev.jsonl")):
             with opened(folder) as kg:
                 questions = read_questions(folder / "questions.dev.jsonl")[: options.limit]
                 name = str(folder.relative_to(options.data))
