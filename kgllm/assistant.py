@@ -6,10 +6,10 @@ import asyncio
 import threading
 import time
 import warnings
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import aclosing, contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import aclosing
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -18,6 +18,8 @@ from kgllm import steps
 from kgllm.answer import Answer, Claim, abstain, compose
 from kgllm.background import Threads, in_order
 from kgllm.cache import CachedModel, Completions
+from kgllm.clock import Clock
+from kgllm.confidence import MIN_CONFIDENCE, unsure
 from kgllm.conversation import Conversation
 from kgllm.errors import (
     BackendError,
@@ -64,8 +66,9 @@ _Progress: TypeAlias = Iterator[Step | Claim | Answer]
 class Assistant:
     """Answers questions over one graph. Made by ``kgllm.open``; ``close`` it, or use it in a ``with`` statement.
 
-    ``in_flight`` bounds how many questions a model is asked at a time. A ``reranker`` orders the candidates that it is
-    offered. ``cache`` keeps the model's replies, ``log`` every answer; ``served`` says for both how the model is asked.
+    An answer that is less likely right than ``min_confidence`` is not given. ``in_flight`` bounds how many questions a
+    model is asked at a time. A ``reranker`` orders the candidates that it is offered. ``cache`` keeps the model's
+    replies, ``log`` every answer; ``served`` says for both how the model is asked.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class Assistant:
         model: LanguageModel | None = None,
         reranker: Reranker | None = None,
         strict: bool = False,
+        min_confidence: float = MIN_CONFIDENCE,
         in_flight: int = IN_FLIGHT,
         cache: Completions | None = None,
         log: RunLog | None = None,
@@ -84,6 +88,7 @@ class Assistant:
         self.model = model
         self.reranker = reranker
         self.strict = strict
+        self.min_confidence = min_confidence
         self.in_flight = in_flight
         self.cache = cache
         self.log = log
@@ -258,7 +263,7 @@ class Assistant:
         if self.model is not None and "_briefing" not in self.__dict__:
             yield Step("plan", f"tell {self.model.name} of the graph")
         self._prepare()
-        clock = _Clock()
+        clock = Clock()
         model = self._asked_model()
         with clock.stage("link"):
             asked = self._read(question, conversation)
@@ -335,7 +340,7 @@ class Assistant:
         except (BackendError, ValueError) as error:
             warnings.warn(f"the question was not logged: {error}", KgllmWarning, stacklevel=2)
 
-    def _start(self, links: Links, model: LanguageModel | None, conversation: Conversation, clock: _Clock) -> Planning:
+    def _start(self, links: Links, model: LanguageModel | None, conversation: Conversation, clock: Clock) -> Planning:
         with clock.stage("plan"):
             if model is None:
                 return self._embedded.start(links)
@@ -357,7 +362,7 @@ class Assistant:
         model: LanguageModel | None,
         asked: FollowUp,
         unclear: str,
-        clock: _Clock,
+        clock: Clock,
     ) -> _Progress:
         """Plan, recall, validate, until a plan holds; answer from it, or abstain with what was looked for."""
         observed: str | None = unclear or None
@@ -417,6 +422,10 @@ class Assistant:
                 observed = self._why_nothing(plan)
                 yield Step("recall", f"the graph does not say: {observed}")
                 continue
+            if plan.confidence < self.min_confidence:
+                tried, observed = plan, unsure(plan.confidence, least=self.min_confidence)
+                yield Step("recall", observed)
+                break
             yield steps.recalled(recalled)
             yield from self._answer(plan, recalled, model, clock)
             return
@@ -436,7 +445,7 @@ class Assistant:
 
         return why_nothing(plan.query, self.index)
 
-    def _answer(self, plan: Plan, recalled: Recalled, model: LanguageModel | None, clock: _Clock) -> _Progress:
+    def _answer(self, plan: Plan, recalled: Recalled, model: LanguageModel | None, clock: Clock) -> _Progress:
         with clock.stage("validate"):
             violations = validate_memory(
                 recalled.memory,
@@ -482,24 +491,3 @@ def _check(question: str) -> None:
             why=f"a question of more than {LONGEST_QUESTION:,} is a text, and would be read in part only",
             try_next="ask a shorter question",
         )
-
-
-@dataclass(slots=True)
-class _Clock:
-    """Time spent in each stage."""
-
-    spent_s: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.spent_s[name] = self.spent_s.get(name, 0.0) + time.perf_counter() - started
-
-    def milliseconds(self) -> Mapping[str, float]:
-        """Of each stage and in all; what whoever follows the steps does between them is nobody's time."""
-        stages = ("link", "plan", "recall", "validate", "answer")
-        spent_ms = {stage: self.spent_s.get(stage, 0.0) * 1000 for stage in stages}
-        return {**spent_ms, "total": sum(spent_ms.values())}

@@ -19,6 +19,7 @@ from kgllm.datatypes import Value, comparable, number_in
 from kgllm.errors import InputError, KgllmError, SourceNotFoundError
 from kgllm.ontology import is_vocabulary
 from kgllm.protocols import GraphStore, Progress
+from kgllm.risk import risk_coverage
 from kgllm.terms import Literal, Term, URIRef, clean, n3, parse_term
 from kgllm.workspace import Workspace
 
@@ -103,6 +104,7 @@ def evaluate(
     assistant.index  # noqa: B018  # a fault here is one of the run; and no question pays for the opening
     scores: list[Scores] = []
     answers: list[Answer] = []
+    sureness: list[tuple[float, bool]] = []
     iris: set[URIRef] = set()
     with writing(out) as predictions:
         progress("ask", 0, len(asked))
@@ -112,6 +114,8 @@ def evaluate(
                 answers.append(outcome)
                 scores.append(score(outcome, question.gold))
                 iris |= _iris_of(outcome)
+                if not outcome.abstained:
+                    sureness.append((outcome.confidence, bool(scores[-1].wrong)))
                 prediction = {"id": question.id, **outcome.to_json()}
             else:
                 scores.append(_WRONG)
@@ -128,6 +132,7 @@ def evaluate(
         "n": len(asked),
         "overall": _averages(scores),
         "by_kind": {name: _averages(by_kind[name]) for name in sorted(by_kind)},
+        "risk_coverage": risk_coverage(sureness, len(asked)),
         "latency_ms": _spread([answer.timings_ms.get("total", 0.0) for answer in answers]),
         **_tokens(answers, len(asked)),
         "invented_iris": len(_invented(iris, assistant.workspace)),

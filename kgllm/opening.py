@@ -54,6 +54,7 @@ def open(
     lang: str | Sequence[str] | None = None,
     labels: str | Sequence[str] | None = None,
     strict: bool | None = None,
+    min_confidence: float | None = None,
     timeout_s: float | None = None,
     temperature: float | None = None,
     seed: int | None = None,
@@ -66,9 +67,9 @@ def open(
 
     What is not passed is taken from the environment, ``./kgllm.toml`` and the user's configuration. ``index`` is the
     folder of the index, ``labels`` the properties that name and describe nodes, ``strict`` has every sentence rendered
-    from triples by code. A model is asked ``in_flight`` questions at a time, with ``no_cache`` each of them anew; with
-    ``log`` every answer goes into the run log. Raises ``InputError`` for what cannot be used; the index is built at the
-    first use.
+    from triples by code; an answer that is less likely right than ``min_confidence`` is not given. A model is asked
+    ``in_flight`` questions at a time, with ``no_cache`` each of them anew; with ``log`` every answer goes into the run
+    log. Raises ``InputError`` for what cannot be used; the index is built at the first use.
     """
     is_graph = source is not None and not isinstance(source, str | Path | Sequence)
     if is_graph and not hasattr(source, "triples"):  # an rdflib graph, known without importing rdflib
@@ -91,6 +92,7 @@ def open(
         "languages": lang,
         "labels": labels,
         "strict": strict,
+        "min_confidence": min_confidence,
         "timeout_s": timeout_s,
         "temperature": temperature,
         "seed": seed,
@@ -131,6 +133,7 @@ def make_assistant(
         model=model,
         reranker=make_reranker(settings),
         strict=settings.strict,
+        min_confidence=settings.min_confidence,
         in_flight=settings.in_flight,
         cache=Completions(settings.cache_dir / "completions.sqlite") if is_cached else None,
         log=make_log(settings) if settings.log else None,

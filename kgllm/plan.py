@@ -14,11 +14,15 @@ __all__ = ["Plan", "Planning"]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A query, how sure the planner is of it, and the words that it tied to classes and properties."""
+    """A query, the probability that its answer is right, and the words that it tied to classes and properties.
+
+    ``signs`` are what the probability was computed from (``kgllm.confidence``).
+    """
 
     query: Query
     confidence: float  # in [0, 1]
     concepts: tuple[Hit, ...] = ()
+    signs: tuple[float, ...] = ()
 
 
 class Planning(Protocol):

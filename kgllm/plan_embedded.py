@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from kgllm.confidence import probability, signs
 from kgllm.descriptions import is_name_like
 from kgllm.link import Links
 from kgllm.names import normalise
@@ -45,13 +46,17 @@ _KEPT = 28
 _ANCHORS = 5
 _TRIED = 12  # readings that are run, at most
 _MARGIN = 0.1  # how far below the best a reading may score and still be run
-_LEAST = 0.4  # confidence below which a reading is not run
+_LEAST = 0.4  # fit below which a reading is not run
 _NAMED = 0.6  # score from which a mention names something
-_CLEAR = 0.6  # confidence from which the words name relations, so that they describe nothing else
-_VAGUE = 0.5  # confidence below which a reading that names no node comes after what the words describe
+_CLEAR = 0.6  # fit from which the words name relations, so that they describe nothing else
+_VAGUE = 0.5  # fit below which a reading that names no node comes after what the words describe
 _LEAST_YES = 0.55  # the same for a yes or no, which is an answer however little it has to do with the question
 _LONGEST_READ, _LONG_TEXT = 80, 25  # tokens beyond which a question, and a text that asks nothing, is not read
 _NEAR = 0.4  # cosine from which a description is taken to be meant
+_DEFINED = 0.95  # confidence in the description of what the question names and asks for nothing else
+_GUESSED = 0.1
+"""Of a question that names nothing, how sure it is of what its words are nearest to: of all in benchmarks/confidence.py
+that were answered so, none was right."""
 _SAID = 0.95  # similarity of a word that is a term's own name, and not merely like it
 _NAME_ASKED = re.compile(r"\b(?:names?|titles?) (?:of|for)\b|\bnames?\b.*\bof\b|\bnames\b", re.I)
 _XSD = "http://www.w3.org/2001/XMLSchema#"
@@ -59,12 +64,21 @@ _XSD = "http://www.w3.org/2001/XMLSchema#"
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A query and how well it reads the question; ``confidence`` in [0, 1] is that its words mean its steps."""
+    """A query and how well it reads the question."""
 
     query: Query
-    score: float
-    confidence: float
+    scored: Scored
     sketch: Sketch
+
+    @property
+    def score(self) -> float:
+        """Higher is better."""
+        return self.scored.score
+
+    @property
+    def fit(self) -> float:
+        """How surely the words mean its steps, in [0, 1]."""
+        return self.scored.fit
 
 
 class EmbeddedPlanning:
@@ -102,16 +116,18 @@ class EmbeddedPlanner:
             return
         ranked = self.plan(links)
         is_named = any(m.score >= _NAMED and m.candidates[0].kind in {"node", "value"} for m in links.mentions)
-        is_read = bool(ranked) and is_named and ranked[0].confidence >= _CLEAR
+        is_read = bool(ranked) and is_named and ranked[0].fit >= _CLEAR
         if is_description and not is_read:
             yield from self._described(links, ())
             return
         near = [item for item in ranked[:_TRIED] if item.score >= ranked[0].score - _MARGIN]
-        sure = [item for item in near if item.confidence >= (_LEAST_YES if item.query.form == "ask" else _LEAST)]
-        if not is_named and (not sure or sure[0].confidence < _VAGUE):
+        sure = [item for item in near if item.fit >= (_LEAST_YES if item.query.form == "ask" else _LEAST)]
+        if not is_named and (not sure or sure[0].fit < _VAGUE):
             yield from self._described(links, self._expected_classes(links))
-        for item in sure:
-            yield Plan(item.query, item.confidence, self._concepts(item, links))
+        for tried, item in enumerate(sure):
+            after = [other.score for other in ranked if other.score <= item.score and other.query != item.query]
+            seen = signs(item.scored, after=after, tried=tried)
+            yield Plan(item.query, probability(seen), self._concepts(item, links), seen)
 
     def _expected_classes(self, links: Links) -> tuple[URIRef, ...]:
         """The class that the question names, or those of the kind that its question word asks for."""
@@ -131,7 +147,7 @@ class EmbeddedPlanner:
                 found = [c.description for c in mention.candidates if c.description is not None]
                 described = sorted(found, key=lambda d: (not d.description, d.kind != "class"))
                 if described:
-                    return Plan(Query("describe", nodes=(described[0].iri,)), mention.score)
+                    return Plan(Query("describe", nodes=(described[0].iri,)), _DEFINED)
         return None
 
     def _described(self, links: Links, classes: Sequence[URIRef]) -> Iterator[Plan]:
@@ -141,7 +157,8 @@ class EmbeddedPlanner:
         hits = index.nearest(links.question, k=3, among=rows or None)
         for hit in hits[:1]:
             if hit.score >= _NEAR:
-                yield Plan(Query("describe", nodes=(hit.iri,)), hit.score)
+                is_asked = not looks_like_description(links.question)
+                yield Plan(Query("describe", nodes=(hit.iri,)), hit.score * (_GUESSED if is_asked else 1.0))
 
     def _concepts(self, ranked: Ranked, links: Links) -> tuple[Hit, ...]:
         """Which word was tied to which class or property of the reading."""
@@ -178,7 +195,7 @@ class EmbeddedPlanner:
         """The reading as a query; ``by_name`` asks for the names of the answers, which no step of it stands for."""
         sketch = self._by_name(scored.sketch) if by_name else scored.sketch
         try:
-            return Ranked(sketch.to_query(self.ontology), scored.score, scored.confidence, sketch)
+            return Ranked(sketch.to_query(self.ontology), scored, sketch)
         except ValueError:
             return None
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -41,6 +43,10 @@ _OUT_OF_ORDER = 0.8
 _IMPLIED = 0.6  # a literal says by itself which property it is a value of
 _TELLING = 0.4  # similarity from which a word is taken to name a class or relation
 _SURE = 0.6  # score from which a mention is taken to be one
+_NAMES_ITS_KIND = re.compile(
+    r"\bwhose\b|\bwho (?:is|are|was|were) the\b|\bwer (?:ist|sind|war|waren) d(?:er|ie|as)\b", re.I
+)
+"""A question that asks by a noun ("who is the employer of"), or has its "whose" for a thing."""
 _DATE_TYPES = ("#date", "#dateTime", "#gYear", "#gYearMonth", "#time")
 
 
@@ -48,12 +54,17 @@ _DATE_TYPES = ("#date", "#dateTime", "#gYear", "#gYearMonth", "#time")
 class Scored:
     """A sketch with its features, shape (len(FEATURES),); the meaning is 0 until ``add_meaning``.
 
-    ``explained`` is the share of the question's words that are like a term of the sketch.
+    Of the question's words that are in no name it uses, ``explained`` is the share that are like a term of the sketch,
+    and ``unexplained`` how many are not. ``detour`` counts the steps to things of another kind that no word says.
+    ``misfit`` in [0, 1] is how much nearer other things of the graph are to the kind that is asked for.
     """
 
     sketch: Sketch
     features: NDArray[np.float64]
     explained: float
+    unexplained: int
+    detour: float
+    misfit: float
 
     @property
     def score(self) -> float:
@@ -61,7 +72,7 @@ class Scored:
         return float(self.features @ WEIGHTS)
 
     @property
-    def confidence(self) -> float:
+    def fit(self) -> float:
         """How surely the words mean the steps, in [0, 1]: the mean of coverage, alignment and weakest alignment."""
         coverage, alignment, weakest = self.features[:3]
         sure = (coverage + alignment + weakest) / 3 - 0.5 * self.features[8]
@@ -83,6 +94,7 @@ class Scorer:
         self.similarities: Similarities = vocabulary.compare(self.words, self._phrases())
         self.importance = self.similarities.importance()
         self._expected = self._head_noun()
+        self._kinds_of: dict[Place, Place] = {}
 
     def _phrases(self) -> dict[int, list[str]]:
         """For each word the phrase with its neighbour: "born in", "cause of death"."""
@@ -161,8 +173,25 @@ class Scorer:
             left_over,
             0.0,
         )
-        explained = float((best[is_open] >= _TELLING).mean()) if is_open.any() else 1.0
-        return Scored(sketch, np.array(features, dtype=np.float64), explained)
+        told = best[is_open] >= _TELLING
+        explained = float(told.mean()) if told.size else 1.0
+        signs = (explained, int((~told).sum()), self._detour(sketch, aligned), self._misfit(sketch))
+        return Scored(sketch, np.array(features, dtype=np.float64), *signs)
+
+    def _detour(self, sketch: Sketch, aligned: Sequence[float]) -> float:
+        """How many steps of the branches lead to things of another kind unsaid; one that is half said counts half.
+
+        "Born in Ohio" may well be in a town of Ohio, but what a person was launched by is not what their mission was.
+        """
+        similarities = iter(aligned)
+        unsaid = 0.0
+        for branch in sketch.branches:
+            before = branch.anchor.place
+            for place in branch.path.places:
+                said = min(1.0, next(similarities) / _TELLING)
+                unsaid += 0.0 if self._kinds(before) & self._kinds(place) else 1.0 - said
+                before = place
+        return unsaid
 
     def _coverage(self, best: Vectors, is_open: NDArray[np.bool_]) -> float:
         """The share of the open words' weight that their best terms account for."""
@@ -252,6 +281,32 @@ class Scorer:
             relation = max((float(self.similarities.of_step(step)[self._expected]) for step in last), default=0.0)
             fit += max(kinds, 0.8 * relation if literal else 0.4 * relation) - 0.3
         return max(-1.0, min(1.0, fit))
+
+    def _kinds(self, place: Place) -> Place:
+        """The classes of a place, and those right above them."""
+        if place not in self._kinds_of:
+            above = (self.ontology.classes[c].parents for c in place if c in self.ontology.classes)
+            self._kinds_of[place] = place.union(*above)
+        return self._kinds_of[place]
+
+    def _misfit(self, sketch: Sketch) -> float:
+        """How much nearer than the answer any class or date of the graph is to what the question word asks for."""
+        if self.form not in KINDS or sketch.form != "select" or _NAMES_ITS_KIND.search(self.links.question):
+            return 0.0
+        place = sketch.place(self.ontology)
+        fit = self._ends_in(sketch, KINDS[self.form]) if self.form != "who" else 0.0
+        fit = max(fit, float(sketch.literal and self.form == "when" and any(is_date(d) for d in place)))
+        if not sketch.literal:
+            fit = max(fit, self._kin(place, KINDS[self.form]))
+        return max(0.0, self._best_kin - max(0.0, fit))
+
+    @cached_property
+    def _best_kin(self) -> float:
+        """How much the class that is most of the kind that the question word asks for is of it; dates are all dates."""
+        if self.form == "when":
+            return 1.0
+        populated = frozenset(c.iri for c in self.ontology.classes.values() if c.instances)
+        return self._kin(populated, KINDS[self.form])
 
     def _kin(self, place: Place, names: Sequence[str]) -> float:
         """How much a place is of a kind, in [-0.5, 1]: what its classes and those above them mean."""

@@ -25,7 +25,14 @@ DEFAULT: Final = "default"
 FILE: Final = "kgllm.toml"
 
 _TABLES: Mapping[str, Mapping[str, str]] = {
-    "": {"planner": "planner", "strict": "strict", "timeout": "timeout_s", "runs": "runs", "log": "log"},
+    "": {
+        "planner": "planner",
+        "strict": "strict",
+        "min_confidence": "min_confidence",
+        "timeout": "timeout_s",
+        "runs": "runs",
+        "log": "log",
+    },
     "llm": {
         "base_url": "base_url",
         "model": "model",
@@ -62,6 +69,7 @@ _VARIABLES: Mapping[str, str] = {
     "KGLLM_LANG": "languages",
     "KGLLM_LABEL": "labels",
     "KGLLM_STRICT": "strict",
+    "KGLLM_MIN_CONFIDENCE": "min_confidence",
     "KGLLM_TIMEOUT": "timeout_s",
     "KGLLM_CACHE_DIR": "cache_dir",
     "KGLLM_TEMPERATURE": "temperature",
@@ -99,6 +107,7 @@ class Settings:
     languages: tuple[str, ...] = ("en", "")
     labels: tuple[str, ...] = ()  # CURIEs or IRIs of the properties that name and describe nodes
     strict: bool = False
+    min_confidence: float = 0.2  # probability in [0, 1] that an answer is right, below which it is not given
     timeout_s: float = 30
     temperature: float = 0.0
     seed: int | None = None
@@ -300,8 +309,8 @@ def _checked(key: str, value: Any, origin: str) -> Any:
         return value
     if key == "timeout_s":
         return _seconds(value, origin)
-    if key == "temperature":
-        return _number(key, value, origin, most=2)
+    if key in {"temperature", "min_confidence"}:
+        return _number(key, value, origin, most=2 if key == "temperature" else 1)
     if key in {"seed", "in_flight"}:
         least, most = (1, MOST_IN_FLIGHT) if key == "in_flight" else (0, 2**63 - 1)
         return _whole_number(key, value, origin, least=least, most=most)

@@ -63,7 +63,7 @@ def test_every_plan_names_only_what_the_index_has(planner: EmbeddedPlanner) -> N
 def test_plans_come_best_first_and_each_once(planner: EmbeddedPlanner) -> None:
     ranked = planner.plan(link("Who commanded Apollo 11?", vocabulary=planner.vocabulary))
     assert [plan.score for plan in ranked] == sorted((plan.score for plan in ranked), reverse=True)
-    assert all(0 <= plan.confidence <= 1 for plan in ranked)
+    assert all(0 <= plan.fit <= 1 for plan in ranked)
     (pattern,) = ranked[0].query.where.patterns
     assert (pattern.subject, pattern.predicate) == (URIRef(SPACE + "Apollo_11"), URIRef(SF + "commander"))
     assert isinstance(pattern.object, Variable)

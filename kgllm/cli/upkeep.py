@@ -180,6 +180,7 @@ def _measured(report: dict[str, Any]) -> str:
         rows.append((name, *(str(scores[m]) if m == "n" else f"{scores[m]:.3f}" for m in measures)))
     width = max(len(row[0]) for row in rows)
     lines = [f"{row[0]:<{width}}" + "".join(f"{cell:>11}" for cell in row[1:]) for row in rows]
+    lines += _curve(report["risk_coverage"])
     latency = report["latency_ms"]
     lines.append(
         f"latency p50 {latency['p50']:.0f} ms, p95 {latency['p95']:.0f} ms · "
@@ -193,6 +194,19 @@ def _measured(report: dict[str, Any]) -> str:
             f"written p50 {written['p50']:.0f}, p95 {written['p95']:.0f}"
         )
     return "\n".join(lines)
+
+
+def _curve(curve: dict[str, Any]) -> list[str]:
+    """How often the surest share of the answers is wrong, a column a share."""
+    if not curve["points"]:
+        return []
+    width = max(len(name) for name in _CURVE)
+    lines = [f"{name:<{width}}" + "".join(f"{p[name]:>7.2f}" for p in curve["points"]) for name in _CURVE]
+    lines[1] += f"   (area {curve['aurc']:.3f})"
+    return ["", *lines, ""]
+
+
+_CURVE = ("coverage", "risk", "threshold")
 
 
 @verb("doctor")

@@ -117,6 +117,10 @@ class Common:
     strict: Annotated[
         bool | None, typer.Option("--strict/--no-strict", help="Have every sentence rendered by code from triples.")
     ] = None
+    min_confidence: Annotated[
+        float | None,
+        typer.Option("--min-confidence", metavar="P", help="Abstain where an answer is less likely right, 0 to 1."),
+    ] = None
     timeout: Annotated[
         float | None, typer.Option("--timeout", metavar="SECONDS", help="Deadline of each query and check.")
     ] = None
@@ -160,6 +164,7 @@ class Common:
             "languages": (self.lang, "--lang"),
             "labels": (self.label, "--label"),
             "strict": (self.strict, "--strict"),
+            "min_confidence": (self.min_confidence, "--min-confidence"),
             "timeout_s": (self.timeout, "--timeout"),
         }
         return here(given)
