@@ -20,7 +20,7 @@ from kgllm.background import Threads, in_order
 from kgllm.cache import CachedModel, Completions
 from kgllm.clock import Clock
 from kgllm.confidence import MIN_CONFIDENCE, unsure
-from kgllm.conversation import Conversation
+from kgllm.conversation import Conversation, check_question
 from kgllm.errors import (
     BackendError,
     BatchError,
@@ -34,6 +34,7 @@ from kgllm.errors import (
 from kgllm.follow_up import FollowUp, follow_up, in_conversation
 from kgllm.index import Index
 from kgllm.link import Links, link
+from kgllm.memory import WorkingMemoryGraph
 from kgllm.plan import Plan, Planning
 from kgllm.plan_embedded import EmbeddedPlanner
 from kgllm.protocols import Hit, LanguageModel, Reranker, Rows, Step
@@ -43,6 +44,7 @@ from kgllm.similarity import Vocabulary
 from kgllm.terms import clean
 from kgllm.validate import validate_memory
 from kgllm.validate_query import validate_query
+from kgllm.violation import Violation
 from kgllm.words import is_negated
 from kgllm.workspace import Closeable, Workspace
 
@@ -56,8 +58,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Assistant"]
 
-LONGEST_QUESTION = 4_000  # characters
 IN_FLIGHT = 64  # questions that a model is asked at a time: what vLLM's batch takes on one GPU
+_REPAIRS = 2  # times that a memory at fault is sent back
 _NEAREST, _OBSERVED = 5, 300  # hits of an abstention, and characters of what was observed, in a step
 _NOTHING_EARLIER = Conversation()
 _Progress: TypeAlias = Iterator[Step | Claim | Answer]
@@ -127,7 +129,7 @@ class Assistant:
 
         ``conversation`` is what its words may refer to. Raises ``QuestionError`` at once.
         """
-        _check(question)
+        check_question(question)
         return self._stream(question, conversation)
 
     async def aask(self, question: str, *, conversation: Conversation = _NOTHING_EARLIER) -> Answer:
@@ -180,7 +182,7 @@ class Assistant:
         if isinstance(questions, str):
             raise QuestionError("ask_many takes a list of questions", try_next="kg.ask for a single one")
         for question in questions:
-            _check(question)
+            check_question(question)
         outcomes = list(self.ask_each(questions))
         answers = [outcome if isinstance(outcome, Answer) else None for outcome in outcomes]
         faults = {number: outcome for number, outcome in enumerate(outcomes) if isinstance(outcome, KgllmError)}
@@ -196,7 +198,7 @@ class Assistant:
 
     def search(self, text: str, *, k: int = 10) -> list[Hit]:
         """Nodes, classes and properties by meaning and by name, best first."""
-        _check(text)
+        check_question(text)
         return self.index.search(text, k=k)
 
     def show(self, node: str, *, hops: int = 1) -> NodeView | None:
@@ -368,6 +370,8 @@ class Assistant:
         observed: str | None = unclear or None
         tried: Plan | None = None
         late: DeadlineError | None = None
+        held: tuple[Plan, Recalled, list[Violation]] | None = None
+        repairs = 0
         while not unclear:
             plan: Plan | None = None
             proposed = planning.propose(observed)
@@ -390,9 +394,9 @@ class Assistant:
             tried = tried or plan
             yield steps.planned(plan, self.index)
             with clock.stage("validate"):
-                faults = validate_query(plan.query, self.index.ontology)
-            if faults:
-                observed = "; ".join(fault.message for fault in faults)
+                remarks = self._validated_query(plan)
+            if faults := [remark.message for remark in remarks if remark.severity == "Violation"]:
+                observed = "; ".join(faults)
                 yield Step("validate", clean(observed, cap=_OBSERVED))
                 continue
             try:
@@ -427,7 +431,18 @@ class Assistant:
                 yield Step("recall", observed)
                 break
             yield steps.recalled(recalled)
-            yield from self._answer(plan, recalled, model, clock)
+            with clock.stage("validate"):
+                violations = [*remarks, *self._validated_memory(plan, recalled.memory)]
+            yield steps.validated(violations, len(recalled.memory))
+            held = held or (plan, recalled, violations)
+            wrong = [v.message for v in violations if (v.blame, v.severity) == ("memory", "Violation")]
+            if wrong and repairs < _REPAIRS:
+                repairs, observed = repairs + 1, "; ".join(wrong)
+                continue
+            yield from self._answer(*(held if wrong else (plan, recalled, violations)), model, clock)
+            return
+        if held is not None:  # what could not be mended is shown with the answer
+            yield from self._answer(*held, model, clock)
             return
         if late is not None:  # what was not looked for to the end is not absent
             raise late
@@ -445,17 +460,20 @@ class Assistant:
 
         return why_nothing(plan.query, self.index)
 
-    def _answer(self, plan: Plan, recalled: Recalled, model: LanguageModel | None, clock: Clock) -> _Progress:
-        with clock.stage("validate"):
-            violations = validate_memory(
-                recalled.memory,
-                self.index.store,
-                self.index.ontology,
-                shapes=self.workspace.shapes,
-                timeout_s=self.workspace.timeout_s,
-                named=plan.query.iris() | {hit.iri for hit in plan.concepts},
-            )
-        yield steps.validated(violations, len(recalled.memory))
+    def _validated_query(self, plan: Plan) -> list[Violation]:
+        """What is to be said of a plan before it runs."""
+        named = self.index.described(plan.query.iris())
+        types = {iri: node.types for iri, node in named.items() if node.kind == "node"}
+        return validate_query(plan.query, self.index.ontology, types=types)
+
+    def _validated_memory(self, plan: Plan, memory: WorkingMemoryGraph) -> list[Violation]:
+        index, shapes, timeout_s = self.index, self.workspace.shapes, self.workspace.timeout_s
+        named = plan.query.iris() | {hit.iri for hit in plan.concepts}
+        return validate_memory(memory, index.store, index.ontology, shapes=shapes, timeout_s=timeout_s, named=named)
+
+    def _answer(
+        self, plan: Plan, recalled: Recalled, violations: Sequence[Violation], model: LanguageModel | None, clock: Clock
+    ) -> _Progress:
         if model is None or self.strict:
             with clock.stage("answer"):
                 answer = compose(plan, recalled, violations, self.index)
@@ -478,16 +496,3 @@ def _last(items: _Progress) -> Answer:
         pass
     assert isinstance(answer, Answer)  # noqa: S101 - a stream ends with its answer, or raises
     return answer
-
-
-def _check(question: str) -> None:
-    if not isinstance(question, str):
-        raise QuestionError(f"a question is text, not {type(question).__name__}", try_next='kg.ask("Who …?")')
-    if not question.strip():
-        raise QuestionError("the question is empty", try_next='ask something: kgllm ask "Who …?"')
-    if len(question) > LONGEST_QUESTION:
-        raise QuestionError(
-            f"the question has {len(question):,} characters",
-            why=f"a question of more than {LONGEST_QUESTION:,} is a text, and would be read in part only",
-            try_next="ask a shorter question",
-        )

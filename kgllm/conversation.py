@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from kgllm.errors import QuestionError
 from kgllm.query import Aggregate
 from kgllm.terms import URIRef
 
 if TYPE_CHECKING:
     from kgllm.answer import Answer
 
-__all__ = ["MOST_TURNS", "Conversation", "Turn"]
+__all__ = ["MOST_TURNS", "Conversation", "Turn", "check_question"]
 
+LONGEST_QUESTION = 4_000  # characters
 MOST_TURNS = 8
 _MOST_ANSWERS = 500  # of a turn; a question about more of them would be a query that nobody reads
 _SHOWN = 12  # of a turn's answers, as candidates among others
@@ -87,3 +89,17 @@ def _counted(answer: Answer) -> Iterator[URIRef]:
                 if is_like and end == column.variable and isinstance(term, URIRef):
                     seen[term] = None
     yield from seen
+
+
+def check_question(question: str) -> None:
+    """Raise ``QuestionError`` for what is no text, for an empty one, and for one of more than 4,000 characters."""
+    if not isinstance(question, str):
+        raise QuestionError(f"a question is text, not {type(question).__name__}", try_next='kg.ask("Who …?")')
+    if not question.strip():
+        raise QuestionError("the question is empty", try_next='ask something: kgllm ask "Who …?"')
+    if len(question) > LONGEST_QUESTION:
+        raise QuestionError(
+            f"the question has {len(question):,} characters",
+            why=f"a question of more than {LONGEST_QUESTION:,} is a text, and would be read in part only",
+            try_next="ask a shorter question",
+        )

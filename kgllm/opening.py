@@ -150,6 +150,7 @@ def over(assistant: Assistant, workspace: Workspace) -> Assistant:
         model=assistant.model,
         reranker=assistant.reranker,
         strict=assistant.strict,
+        min_confidence=assistant.min_confidence,
         in_flight=assistant.in_flight,
         served=assistant.served,
     )
