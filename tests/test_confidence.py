@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kgllm import Answer, Assistant
-from kgllm.confidence import COEFFICIENTS, MIN_CONFIDENCE, SIGNS, probability, signs, unsure
+from kgllm.confidence import MIN_CONFIDENCE, SIGNS, probability, signs, unsure
 from kgllm.errors import SettingsError
 from kgllm.scoring import FEATURES, Scored
 from kgllm.settings import Settings, read_settings
@@ -107,8 +107,9 @@ def settings(given: dict[str, Any], environment: dict[str, str], folder: Path) -
 # The probability
 
 
-def test_there_is_one_coefficient_a_sign_and_an_intercept() -> None:
-    assert len(COEFFICIENTS) == 1 + len(SIGNS) == 1 + len(signs(SCORED, after=[], tried=0))
+def test_a_plan_has_every_sign_that_has_a_weight() -> None:
+    assert SIGNS[: len(FEATURES)] == FEATURES
+    assert len(signs(SCORED, after=[], tried=0)) == len(SIGNS)
 
 
 def test_it_falls_with_every_sign_of_doubt() -> None:
