@@ -457,6 +457,7 @@ def _against(shapes: Shapes, timeout_s: float, triples: Sequence[Triple], focus:
             local_name(result.component),
             local_name(result.severity),  # type: ignore[arg-type]
             result.message,
+            source="shapes",
         )
         for result in report.results
         if focus is None or result.focus in focus
