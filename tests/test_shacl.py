@@ -37,6 +37,7 @@ def make(tmp_path: Path) -> Iterator[MakeShapes]:
         file = tmp_path / "shapes.ttl"
         file.write_text(text)
         made.append(Shapes([file], ontology=ontology))
+        made[-1].reads  # noqa: B018 - what is wrong with them is told once they are read
         return made[-1]
 
     yield make

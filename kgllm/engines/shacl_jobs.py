@@ -24,23 +24,21 @@ from pyshacl.constraints import CONSTRAINT_PARAMETERS_MAP
 from pyshacl.constraints.core.value_constraints import DatatypeConstraintComponent
 from pyshacl.graph_abstraction import DataGraph
 from pyshacl.validator import Validator
-from rdflib.collection import Collection
 from rdflib.namespace import OWL, RDF, RDFS, SH, XSD
 
 from kgllm.datatypes import has_value_of
 from kgllm.engines.guard import refuse_unless_read_only
 from kgllm.engines.rdf_files import load_file
 from kgllm.engines.results import triples_of
+from kgllm.engines.shacl_reads import path_text, reads_of
 from kgllm.engines.worker_main import serve
 from kgllm.errors import InputError, QueryRefusedError
 from kgllm.terms import BNode, Literal, Node, URIRef, n3
-from kgllm.vocabularies import LEAST_OF_INTEGERS
 
 if TYPE_CHECKING:
     from pyshacl.shape import Shape
 
 _QUERIES = (SH.select, SH.ask, SH.construct, SH.update)
-_SUFFIXES = {SH.zeroOrMorePath: "*", SH.oneOrMorePath: "+", SH.zeroOrOnePath: "?"}
 _SWITCHES = tuple(map(str, (SH.closed, SH.deactivated, SH.uniqueLang, SH.qualifiedValueShapesDisjoint)))
 _OPTIONS = {"use_js": False, "advanced": False, "inference": "none", "inplace": True}
 
@@ -73,7 +71,8 @@ class ShaclJobs:
             self._built = Validator(_data(rdflib.Graph()), shacl_graph=self.shapes).shacl_graph
             self._targeting = [shape for shape in self._built.shapes if any(any(found) for found in shape.target())]
         self.validate({}, b"")  # shapes that cannot be used are to be told of now
-        return {"triples": len(self.shapes)}, b""
+        reads = reads_of(self.shapes, (shape.node for shape in self._targeting if not shape.deactivated))
+        return {"triples": len(self.shapes), "reads": reads}, b""
 
     def validate(self, header: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
         """Check N-Triples; the results are in the body, as JSON, their terms as N-Triples.
@@ -112,7 +111,7 @@ class ShaclJobs:
         messages = sorted(str(message) for message in report.objects(node, SH.resultMessage))
         return {
             "focus": _written(report.value(node, SH.focusNode)),
-            "path": _written(Literal(_path(report, path)) if isinstance(path, BNode) else path),
+            "path": _written(Literal(path_text(report, path)) if isinstance(path, BNode) else path),
             "value": _written(value),
             "component": _written(report.value(node, SH.sourceConstraintComponent)),
             "severity": _written(report.value(node, SH.resultSeverity)),
@@ -145,7 +144,7 @@ class _DatatypeByValue(DatatypeConstraintComponent):
         kept, asked = getattr(value, "datatype", None), str(self.datatype_rule)
         if kept == XSD.dateTime and asked == str(XSD.dateTimeStamp):
             return getattr(value.value, "tzinfo", None) is not None
-        return kept == XSD.integer and asked in LEAST_OF_INTEGERS and has_value_of(value, str(kept), asked)
+        return kept == XSD.integer and asked != str(XSD.decimal) and has_value_of(value, str(kept), asked)
 
 
 CONSTRAINT_PARAMETERS_MAP[SH.datatype] = _DatatypeByValue
@@ -172,22 +171,6 @@ def _is_off(value: Any) -> bool:
 
 def _written(term: Node | None) -> str | None:
     return None if term is None else n3(term)
-
-
-def _path(graph: rdflib.Graph, node: Node | None) -> str:
-    """A property path as SPARQL writes it."""
-    if node is None or isinstance(node, URIRef):
-        return "" if node is None else n3(node)
-    if (node, RDF.first, None) in graph:
-        return "/".join(_path(graph, step) for step in Collection(graph, node))
-    if (choices := graph.value(node, SH.alternativePath)) is not None:
-        return "(" + "|".join(_path(graph, choice) for choice in Collection(graph, choices)) + ")"
-    if (inverse := graph.value(node, SH.inversePath)) is not None:
-        return f"^{_path(graph, inverse)}"
-    for predicate, suffix in _SUFFIXES.items():
-        if (repeated := graph.value(node, predicate)) is not None:
-            return f"({_path(graph, repeated)}){suffix}"
-    return ""
 
 
 @contextmanager
