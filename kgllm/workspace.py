@@ -27,7 +27,7 @@ from kgllm.ontology import RDFS_SUBCLASS, Ontology
 from kgllm.ontology_reading import read_ontology, whole
 from kgllm.protocols import Embedder, GraphStore, Progress, Rows
 from kgllm.sources import Source, file_fingerprint
-from kgllm.terms import Namespaces, Node, Triple, URIRef, local_name, n3
+from kgllm.terms import BNode, Namespaces, Node, Triple, URIRef, local_name, n3
 from kgllm.validate import ShapesCheck
 from kgllm.violation import NOT_CHECKED, Violation
 
@@ -476,6 +476,7 @@ class _ShapesCheck:
                 source="shapes",
             )
             for result in report.results
+            if focus is None or not isinstance(result.focus, BNode)
         ]
 
 
