@@ -35,7 +35,8 @@ _FAULT = {"data": "the graph's own", "memory": "of the new triples", "query": "o
 class CheckReport:
     """What a check found. ``conforms`` is ``None`` where nothing is wrong but the shapes could not be checked in time.
 
-    ``triples`` counts those checked: of the graph, or of the file. Warnings alone do not keep it from conforming.
+    ``triples`` counts those checked: of the graph, or of the file. A warning of the ontology does not keep it from
+    conforming; any result of the shapes does, as SHACL has it.
     """
 
     what: str
@@ -116,7 +117,8 @@ def check(workspace: Workspace, given: Path | bytes | None = None) -> CheckRepor
 
 
 def _conforms(found: Sequence[Violation]) -> bool | None:
-    if any(violation.severity == "Violation" for violation in found):
+    """No result of the shapes keeps from it less than another does, whatever its severity (SHACL, section 3.6.1.1)."""
+    if any(violation.severity == "Violation" or violation.source == "shapes" for violation in found):
         return False
     return None if any(violation.constraint == NOT_CHECKED for violation in found) else True
 

@@ -43,7 +43,12 @@ def number_in(text: str, *, inexact: bool) -> int | float | None:
     return int(value) if value == value.to_integral_value() else float(value)
 
 
-_GREATEST = {XSD + "nonPositiveInteger": 0, XSD + "negativeInteger": -1}
+_GREATEST = {
+    XSD + "nonPositiveInteger": 0,
+    XSD + "negativeInteger": -1,
+    **{f"{XSD}{kind}": 2 ** (bits - 1) - 1 for kind, bits in (("byte", 8), ("short", 16), ("int", 32), ("long", 64))},
+    **{f"{XSD}unsigned{kind}": 2**bits - 1 for kind, bits in (("Byte", 8), ("Short", 16), ("Int", 32), ("Long", 64))},
+}
 _NUMBER = r"[+-]?(\d+(\.\d*)?|\.\d+)"
 _LEXICAL = {
     **dict.fromkeys(LEAST_OF_INTEGERS, r"[+-]?\d+"),

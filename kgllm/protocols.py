@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from kgllm.terms import Term, Triple, URIRef
+
+if TYPE_CHECKING:  # a worker needs no arrays, and its cold start would wait a tenth of a second for them
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = [
     "Completion",
@@ -33,7 +34,7 @@ __all__ = [
     "turns",
 ]
 
-Vectors: TypeAlias = NDArray[np.float32]
+Vectors: TypeAlias = "NDArray[np.float32]"
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with a stage's name, how much of it is done, and how much there is."""
 

@@ -6,10 +6,10 @@ what the graph already violates without the memory is the data's fault.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import replace
 from itertools import islice
-from typing import TypeAlias
+from typing import Protocol
 
 from kgllm.consistency import contradictions
 from kgllm.entailment import Closure, close
@@ -22,8 +22,16 @@ from kgllm.vocabularies import RDF_TYPE
 
 __all__ = ["ShapesCheck", "blame", "validate_memory", "validate_triples"]
 
-ShapesCheck: TypeAlias = Callable[[Sequence[Triple], set[Node]], "list[Violation]"]
-"""Checks triples against the user's shapes and returns the violations at some focus nodes."""
+
+class ShapesCheck(Protocol):
+    """The check against the user's shapes."""
+
+    @property
+    def reads(self) -> Sequence[str]:
+        """Graph patterns over ``?n``, a focus node, for the facts ``?s ?p ?o`` that shapes read beyond its own."""
+
+    def __call__(self, triples: Sequence[Triple], focus: set[Node] | None) -> list[Violation]:
+        """The violations among some triples, everywhere or at the focus nodes."""
 
 
 def validate_triples(
@@ -50,11 +58,17 @@ _MOST_ENTAILED = 100  # entailed triples that a memory takes in
 
 
 def surroundings(
-    memory: WorkingMemoryGraph, store: GraphStore, *, timeout_s: float, is_thorough: bool = True
+    memory: WorkingMemoryGraph,
+    store: GraphStore,
+    *,
+    timeout_s: float,
+    is_thorough: bool = True,
+    reads: Sequence[str] = (),
 ) -> tuple[list[Triple], bool]:
     """What the graph says of the nodes in memory, in both directions, and the classes of what it says it with.
 
-    The second value tells whether that is all of it: a partial view is no proof. Where it need not be ``is_thorough``,
+    The second value tells whether that is all of it: a partial view is no proof. ``reads`` are graph patterns from a
+    node ``?n`` to facts ``?s ?p ?o`` further off that are wanted too. Where it need not be ``is_thorough``,
     one node stands for all that have a property with the same value: what the property says of that value, one shows.
     """
     nodes = [node for node in memory.nodes() if isinstance(node, URIRef)]
@@ -63,6 +77,7 @@ def surroundings(
     named = " ".join(n3(node) for node in nodes[:_SURROUNDINGS])
     is_whole = len(nodes) <= _SURROUNDINGS
     incoming = f"WHERE {{ VALUES ?o {{ {named} }} ?s ?p ?o FILTER(?p != {n3(RDF_TYPE)}) }}"
+    further = " UNION ".join(f"{{ VALUES ?n {{ {named} }} {pattern} }}" for pattern in reads)
     triples: dict[Triple, None] = {}
     for query in (
         f"SELECT ?s ?p ?o WHERE {{ VALUES ?s {{ {named} }} ?s ?p ?o }}",
@@ -70,6 +85,7 @@ def surroundings(
         if is_thorough
         else f"SELECT ?s ?p ?o WHERE {{ SELECT (MIN(?x) AS ?s) ?p ?o {incoming.replace('?s', '?x')} GROUP BY ?p ?o }}",
         f"SELECT DISTINCT ?s ?p ?o WHERE {{ VALUES ?n {{ {named} }} ?n ?q ?s . BIND({n3(RDF_TYPE)} AS ?p) ?s ?p ?o }}",
+        *([f"SELECT DISTINCT ?s ?p ?o WHERE {{ {further} }}"] if further else []),
     ):
         rows = store.select(query, timeout_s=timeout_s, limit=_FACTS)
         is_whole = is_whole and rows.complete
@@ -122,7 +138,9 @@ def _context(
     """What a memory is checked together with: where nothing is stated that it could contradict, itself alone."""
     if shapes is None and not len(ontology.axioms):
         return memory.triples(), True
-    return surroundings(memory, store, timeout_s=timeout_s, is_thorough=shapes is not None or _is_inverse(ontology))
+    is_thorough = shapes is not None or _is_inverse(ontology)
+    reads = shapes.reads if shapes is not None else ()
+    return surroundings(memory, store, timeout_s=timeout_s, is_thorough=is_thorough, reads=reads)
 
 
 def _is_inverse(ontology: Ontology) -> bool:

@@ -27,6 +27,7 @@ class Violation:
     severity: Severity
     message: str
     blame: OneOfStrings["data", "memory", "query"] = "memory"
+    source: OneOfStrings["ontology", "shapes"] = "ontology"
 
     def to_json(self) -> dict[str, Any]:
         """As ``kgllm ask --json`` prints it."""

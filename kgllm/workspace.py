@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -27,7 +27,8 @@ from kgllm.ontology import RDFS_SUBCLASS, Ontology
 from kgllm.ontology_reading import read_ontology, whole
 from kgllm.protocols import Embedder, GraphStore, Progress, Rows
 from kgllm.sources import Source, file_fingerprint
-from kgllm.terms import Namespaces, Node, Triple, URIRef, local_name, n3
+from kgllm.terms import BNode, Namespaces, Node, Triple, URIRef, local_name, n3
+from kgllm.validate import ShapesCheck
 from kgllm.violation import NOT_CHECKED, Violation
 
 if TYPE_CHECKING:
@@ -123,8 +124,11 @@ class Workspace:
                 extra.close()
 
     @cached_property
-    def shapes(self) -> Callable[[Sequence[Triple], set[Node] | None], list[Violation]] | None:
-        """The check against the user's shapes, ``None`` without any. Raises ``RdfSyntaxError`` for broken ones."""
+    def shapes(self) -> ShapesCheck | None:
+        """The check against the user's shapes, ``None`` without any.
+
+        They are read meanwhile: the first check waits for it, and raises ``RdfSyntaxError`` for broken ones.
+        """
         if not self.shapes_files:
             return None
         from kgllm.engines.shacl import Shapes
@@ -136,7 +140,7 @@ class Workspace:
         )
         shapes = Shapes(self.shapes_files, ontology=tree.encode())
         self._opened.others.append(shapes)
-        return partial(_against, shapes, self.timeout_s)
+        return _ShapesCheck(shapes, self.timeout_s)
 
     @cached_property
     def namespaces(self) -> Namespaces:
@@ -439,28 +443,41 @@ class Workspace:
         return None
 
 
-def _against(shapes: Shapes, timeout_s: float, triples: Sequence[Triple], focus: set[Node] | None) -> list[Violation]:
-    """The SHACL violations of triples, everywhere or at the IRIs in ``focus``; one remark if the check did not finish.
+@dataclass(frozen=True, slots=True)
+class _ShapesCheck:
+    """Shapes as those who check see them, and how long a check may take."""
 
-    A blank node has no name to fetch its facts by, so that what a part of a graph shows of one proves nothing.
-    """
-    data = "".join(f"{n3(s)} {n3(p)} {n3(o)} .\n" for s, p, o in triples)
-    nodes = None if focus is None else [node for node in focus if isinstance(node, URIRef)]
-    report = shapes.validate(data.encode(), focus=nodes, timeout_s=timeout_s)
-    if report.conforms is None:
-        return [Violation(None, None, None, NOT_CHECKED, "Info", f"the shapes were not checked within {timeout_s} s")]
-    return [
-        Violation(
-            result.focus,
-            result.path if isinstance(result.path, URIRef) else None,
-            result.value,
-            local_name(result.component),
-            local_name(result.severity),  # type: ignore[arg-type]
-            result.message,
-        )
-        for result in report.results
-        if focus is None or result.focus in focus
-    ]
+    shapes: Shapes
+    timeout_s: float
+
+    @property
+    def reads(self) -> Sequence[str]:
+        return self.shapes.reads
+
+    def __call__(self, triples: Sequence[Triple], focus: set[Node] | None) -> list[Violation]:
+        """The SHACL violations everywhere or at the IRIs in ``focus``; one remark if the check did not finish.
+
+        A blank node has no name to fetch its facts by, so that what a part of a graph shows of one proves nothing.
+        """
+        data = "".join(f"{n3(s)} {n3(p)} {n3(o)} .\n" for s, p, o in triples)
+        nodes = None if focus is None else [node for node in focus if isinstance(node, URIRef)]
+        report = self.shapes.validate(data.encode(), focus=nodes, timeout_s=self.timeout_s)
+        if report.conforms is None:
+            message = f"the shapes were not checked within {self.timeout_s} s"
+            return [Violation(None, None, None, NOT_CHECKED, "Info", message)]
+        return [
+            Violation(
+                result.focus,
+                result.path if isinstance(result.path, URIRef) else None,
+                result.value,
+                local_name(result.component),
+                local_name(result.severity),  # type: ignore[arg-type]
+                result.message,
+                source="shapes",
+            )
+            for result in report.results
+            if focus is None or not isinstance(result.focus, BNode)
+        ]
 
 
 def default_folder(

@@ -16,7 +16,7 @@ import pytest
 import kgllm
 
 PACKAGE = Path(kgllm.__file__).parent
-LANGUAGE = {"errors", "terms", "protocols"}
+LANGUAGE = {"errors", "terms", "protocols", "datatypes", "vocabularies"}
 WIRING = {"workspace", "opening", "doctor", "checking"}  # checking loads the file that it is given
 GUARD = "engines.guard"  # looks at a text, and is no engine
 WORKSPACE = {"workspace"}

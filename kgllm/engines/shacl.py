@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
-from kgllm.engines.worker import MEMORY_BYTES, Worker
+from kgllm.engines.worker import MEMORY_BYTES, Reply, Worker
 from kgllm.errors import DeadlineError
 from kgllm.terms import Term, URIRef, parse_term
 
@@ -39,24 +41,40 @@ class ShapesReport:
 
 
 class Shapes:
-    """Shapes kept warm in a worker, to check data against.
+    """Shapes kept warm in a worker, to check data against; read meanwhile, which takes half a second.
 
-    ``ontology`` (N-Triples) tells which class is under which. Raises ``RdfSyntaxError`` for a broken file,
-    ``InputError`` for shapes that SHACL does not allow or whose ``sh:sparql`` would do more than read the data; pySHACL
-    looks into some shapes only when a node is checked, so ``validate`` may raise it too.
+    ``ontology`` (N-Triples) tells which class is under which. Whoever needs the shapes first waits for them, and gets
+    ``RdfSyntaxError`` for a broken file, ``InputError`` for shapes that SHACL does not allow or whose ``sh:sparql``
+    would do more than read the data.
     """
 
     def __init__(self, files: Sequence[Path], *, ontology: bytes = b"", memory_bytes: int = MEMORY_BYTES) -> None:
         self._worker = Worker("kgllm.engines.shacl_jobs", memory_bytes=memory_bytes)
-        header = {"files": [str(file) for file in files], "file_bytes": _FILE_BYTES}
+        self._opened: Future[Reply] = Future()
+        threading.Thread(target=self._open, args=([str(file) for file in files], ontology), daemon=True).start()
+
+    def _open(self, files: list[str], ontology: bytes) -> None:
+        header = {"files": files, "file_bytes": _FILE_BYTES}
         try:
-            self._worker.open("shapes", header, body=ontology, timeout_s=_READ_TIMEOUT_S, what="reading the shapes")
-        except BaseException:
+            self._opened.set_result(
+                self._worker.open("shapes", header, body=ontology, timeout_s=_READ_TIMEOUT_S, what="reading the shapes")
+            )
+        except BaseException as error:
             self._worker.close()
-            raise
+            self._opened.set_exception(error)
+
+    @property
+    def reads(self) -> list[str]:
+        """Graph patterns over ``?n``, a focus node, for the facts ``?s ?p ?o`` that the shapes read beyond its own.
+
+        ``sh:sparql`` is not looked into.
+        """
+        reads: list[str] = self._opened.result().header["reads"]
+        return reads
 
     def validate(self, data: bytes, *, focus: Sequence[URIRef] | None = None, timeout_s: float) -> ShapesReport:
         """Check a data graph, N-Triples, against the shapes; only at the ``focus`` nodes if given."""
+        self._opened.result()
         header = {} if focus is None else {"focus": [str(node) for node in focus]}
         try:
             reply = self._worker.call(
