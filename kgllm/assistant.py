@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from kgllm.explain import Explanation
     from kgllm.lookup import NodeView
     from kgllm.overview import Overview
+    from kgllm.verify import Verification
 
 __all__ = ["Assistant"]
 
@@ -207,8 +208,15 @@ class Assistant:
 
         return show(self.workspace, node, hops=hops)
 
+    def verify(self, text: str) -> Verification:
+        """What the graph says of each sentence of a text, whoever wrote it."""
+        from kgllm.verify import verify
+
+        check_question(text)
+        return verify(text, vocabulary=self._embedded.vocabulary, timeout_s=self.workspace.timeout_s)
+
     def why(self, subject: str, predicate: str, object_: str) -> Explanation:
-        """Why a triple holds: asserted, or by which rules of what; each part by IRI, CURIE or label."""
+        """Why a triple holds; each part by IRI, CURIE or label."""
         from kgllm.explain import explain
 
         return explain(self.workspace, subject, predicate, object_)

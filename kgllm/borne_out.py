@@ -15,9 +15,10 @@ from kgllm.ontology import RDF_TYPE
 from kgllm.terms import Literal, Node, Triple, clean
 from kgllm.words import stem
 
-__all__ = ["LONGEST", "what_is_not"]
+__all__ = ["LONGEST", "TURNED_ROUND", "roots", "what_is_not"]
 
 LONGEST = 240  # characters of a sentence
+TURNED_ROUND = "who did it to whom"
 
 _GRAMMAR = frozenset(
     """
@@ -64,25 +65,31 @@ def what_is_not(text: str, evidence: Sequence[Triple], labels: Mapping[Node, str
     without_names = _without_names(said, list(names.values()))
     rest = _without_dates_and_numbers(without_names, evidence)
     words = _WORD.findall(rest)
-    known = _stems(names.values())
+    known = roots(names.values())
     if unknown := [word for word in words if word not in _GRAMMAR and not _is_known(word, known)]:
         return ", ".join(dict.fromkeys(unknown))
     if not set(rest) - set("".join(words)) <= _PUNCTUATION:
         return "signs that are no punctuation"
-    ends = _stems(names[end] for s, _, o in evidence for end in (s, o))
-    if rest == without_names and ends.isdisjoint(_stems([said])):
+    ends = roots(names[end] for s, _, o in evidence for end in (s, o))
+    if rest == without_names and ends.isdisjoint(roots([said])):
         return "that it is about these facts"
     if _could_be_swapped(evidence):
         return "which of the facts belong together; say each in a sentence of its own"
-    return "who did it to whom" if _is_turned_round(said, evidence, names) else None
+    return TURNED_ROUND if _is_turned_round(said, evidence, names) else None
 
 
-def _stems(texts: Iterable[str]) -> set[str]:
-    return {stem(word) for text in texts for word in _WORD.findall(text) if word not in _GRAMMAR}
+def roots(texts: Iterable[str]) -> set[str]:
+    """The roots of the words of some texts, those of grammar left out."""
+    return {_root(word) for text in texts for word in _WORD.findall(text) if word not in _GRAMMAR}
+
+
+def _root(word: str) -> str:
+    """The stem of a word without the ending that makes a noun of a verb, so that a director is who directed."""
+    return re.sub(r"(?<=\w{5})(?:or|er|ion)$", "", stem(word))
 
 
 def _is_known(word: str, known: set[str]) -> bool:
-    return stem(word) in known and word not in _NEGATIONS and not any(character.isdigit() for character in word)
+    return _root(word) in known and word not in _NEGATIONS and not any(character.isdigit() for character in word)
 
 
 def _without_names(text: str, names: Sequence[str]) -> str:
@@ -150,11 +157,17 @@ def _wrong_ways(subject: str, label: str, object_: str, words: Sequence[str]) ->
     head, _, last = label.rpartition(" ")
     if head and last in _PREPOSITIONS:
         yield rf"{s}{few}{re.escape(head)}{the}{o}"
+        yield rf"\b{re.escape(head.rpartition(' ')[2])} {last} (?:the )?{s}"
+        for verb in {word for word in words if _root(word) in roots([head]) and word not in _WORD.findall(label)}:
+            yield rf"\b{verb} by (?:the )?{o}"
+            yield rf"{o}{few}{verb}{the}{s}"
         return
     yield rf"\bof (?:the )?{o}"
     yield rf"{o}['’]"
     yield rf"\b{re.escape(label)} by (?:the )?{o}"
-    stems = _stems([label])
-    for verb in {word for word in words if stem(word) in stems and word not in _WORD.findall(label)}:
-        yield rf"\b{verb} by (?:the )?{s}"
-        yield rf"{s}{few}{verb}{the}{o}"
+    stems = roots([label])
+    does, done = (o, s) if label.endswith("ed") else (s, o)  # "directed" says what its subject does, "director" not
+    for verb in {word for word in words if _root(word) in stems and word not in _WORD.findall(label)}:
+        yield rf"\b{verb} by (?:the )?{does}"
+        yield rf"{does}{few}{verb}{the}{done}"
+        yield rf"\b{verb} of (?:the )?{done if label.endswith('ed') else o}"

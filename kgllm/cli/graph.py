@@ -134,11 +134,19 @@ def check(
     file: Annotated[
         Path | None, typer.Argument(help="Triples to check as if they were added; - for stdin. Without: the graph.")
     ] = None,
+    claim: Annotated[
+        str | None, typer.Option("--claim", metavar="TEXT", help="Sentences to check against the graph; - for stdin.")
+    ] = None,
 ) -> int:
-    """The graph, or a file of triples, against the ontology and the shapes. Formats: text, json.
+    """The graph, or a file of triples, against the ontology and the shapes; or sentences against the graph.
 
-    Exits with 4 if it does not conform, with 5 if it could not be checked to the end.
+    Formats: text, json. Exits with 4 if it does not conform or a sentence is contradicted, with 3 if the graph does
+    not bear a sentence out, with 5 if it could not be checked to the end.
     """
+    if claim is not None:
+        if file is not None:
+            raise typer.BadParameter("give a file of triples or --claim, not both")
+        return _check_claim(common, sys.stdin.read() if claim == "-" else claim)
     from kgllm.checking import check as run_check
 
     form = common.chosen_format("text", "json")
@@ -149,6 +157,14 @@ def check(
     if report.conforms is None:
         return BackendError.exit_code  # not checked to the end, which is neither
     return 0 if report.conforms else DOES_NOT_CONFORM
+
+
+def _check_claim(common: Common, text: str) -> int:
+    form = common.chosen_format("text", "json")
+    with common.assistant() as assistant:
+        found = assistant.verify(text)
+    _print(common, found, form)
+    return {"contradicted": DOES_NOT_CONFORM, "unsupported": ABSTAINED}.get(found.verdict, 0)
 
 
 @verb("info")
