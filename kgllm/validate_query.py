@@ -179,7 +179,7 @@ class _Check:
         """What two demands on one term come to."""
         both = None if one.seen is None or other.seen is None else one.seen & other.seen
         path = one.path or other.path
-        reasons = f"{_named(term)}: {one.said}, and {other.said}"
+        reasons = f"{self._term(term)}: {one.said}, and {other.said}"
         if clash := self._clash(one, other):
             if both:
                 yield _finding(term, "disjoint", f"{reasons}; {clash}, yet the data has such", "Warning", path)
@@ -325,6 +325,9 @@ class _Check:
                 text = f"{variable} has nothing to do with what is asked for: no pattern joins it"
                 yield _finding(variable, "noJoin", text)
 
+    def _term(self, term: PatternTerm) -> str:
+        return self._label(term) if isinstance(term, URIRef) else str(term)
+
     def _label(self, iri: URIRef) -> str:
         return self.ontology.label(iri)
 
@@ -348,10 +351,6 @@ def _scale(datatype: URIRef | None) -> str:
 
 def _short(datatype: str) -> str:
     return "a number" if datatype == XSD + "decimal" else with_article(datatype.rsplit("#", 1)[-1])
-
-
-def _named(term: PatternTerm) -> str:
-    return f"“{term}”" if isinstance(term, Literal) else str(term)
 
 
 def _written(comparison: Comparison) -> str:

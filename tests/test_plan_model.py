@@ -155,12 +155,23 @@ def test_a_model_that_finds_nothing_listed_abstains(asking: Callable[..., Any]) 
     assert answer.rounds == 1
 
 
+def test_the_model_is_told_what_cannot_go_together_and_what_would_fit(
+    planner: EmbeddedPlanner, asking: Callable[..., Any]
+) -> None:
+    wrong = plan({"s": handle(planner, "Apollo 11"), "p": handle(planner, "designer"), "o": "x0"})
+    answer = asking(wrong, good(planner))
+    assert "Neil Armstrong" in answer.text
+    told = answer.exchanges[1].prompt[-1].content
+    assert "apollo 11: it has a designer, and it is a lunar landing mission" in told
+    assert "Properties that start there: " in told
+
+
 def test_the_model_is_told_which_condition_nothing_fits(planner: EmbeddedPlanner, asking: Callable[..., Any]) -> None:
-    empty = plan({"s": handle(planner, "Apollo 11"), "p": handle(planner, "designer"), "o": "x0"})
+    empty = plan({"s": handle(planner, "Apollo 11"), "p": handle(planner, "rover"), "o": "x0"})
     answer = asking(empty, good(planner))
     assert "Neil Armstrong" in answer.text
     told = answer.exchanges[1].prompt[-1].content
-    assert "nothing at all fits “Apollo 11 — designer → x0”" in told
+    assert "nothing at all fits “Apollo 11 — rover → x0”" in told
 
 
 def test_a_model_may_look_at_a_node_before_it_plans(planner: EmbeddedPlanner) -> None:
