@@ -83,7 +83,9 @@ def evaluate(
     misses: Annotated[int, typer.Option("--misses", min=0, help="With --candidates: so many misses.")] = 0,
     probe: Annotated[
         str | None,
-        typer.Option("--probe", metavar="delete|swap|premise|all", help="Test that answers come from the graph alone."),
+        typer.Option(
+            "--probe", metavar="NAME", help="delete, swap, premise or all: do answers come from the graph alone?"
+        ),
     ] = None,
 ) -> int:
     """Measure answers against gold. Formats: text, json."""
