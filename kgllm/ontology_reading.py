@@ -114,7 +114,8 @@ def _classes(axioms: Axioms) -> set[URIRef]:
 def _properties(axioms: Axioms) -> set[URIRef]:
     """The properties that an axiom names."""
     found: set[Term] = {p for kind in {*PROPERTY_TYPES, *CHARACTERISTICS} for p in axioms.subjects(kind)}
-    found.update(end for pair in axioms.pairs(RDFS + "subPropertyOf") for end in pair)
+    for predicate in (RDFS + "subPropertyOf", OWL + "equivalentProperty", OWL + "inverseOf"):
+        found.update(end for pair in axioms.pairs(predicate) for end in pair)
     found.update(p for axiom in (*DOMAINS, *RANGES) for p, _ in axioms.pairs(axiom))
     return {p for p in found if isinstance(p, URIRef)}
 
