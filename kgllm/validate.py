@@ -75,24 +75,23 @@ def surroundings(
     if not nodes:
         return [], True
     named = " ".join(n3(node) for node in nodes[:_SURROUNDINGS])
-    is_whole = len(nodes) <= _SURROUNDINGS
-    incoming = f"WHERE {{ VALUES ?o {{ {named} }} ?s ?p ?o FILTER(?p != {n3(RDF_TYPE)}) }}"
-    further = " UNION ".join(f"{{ VALUES ?n {{ {named} }} {pattern} }}" for pattern in reads)
+    incoming = f"VALUES ?o {{ {named} }} ?s ?p ?o FILTER(?p != {n3(RDF_TYPE)})"
+    if not is_thorough:
+        incoming = f"SELECT (MIN(?x) AS ?s) ?p ?o WHERE {{ {incoming.replace('?s', '?x')} }} GROUP BY ?p ?o"
+    parts = (
+        f"VALUES ?s {{ {named} }} ?s ?p ?o",
+        incoming,
+        f"VALUES ?n {{ {named} }} ?n ?q ?s . BIND({n3(RDF_TYPE)} AS ?p) ?s ?p ?o",
+        *(f"VALUES ?n {{ {named} }} {pattern}" for pattern in reads),
+    )
+    # One query, since blank nodes keep their identity only within one.
+    query = f"SELECT DISTINCT ?s ?p ?o WHERE {{ {' UNION '.join(f'{{ {part} }}' for part in parts)} }}"
+    rows = store.select(query, timeout_s=timeout_s, limit=_FACTS)
     triples: dict[Triple, None] = {}
-    for query in (
-        f"SELECT ?s ?p ?o WHERE {{ VALUES ?s {{ {named} }} ?s ?p ?o }}",
-        f"SELECT ?s ?p ?o {incoming}"
-        if is_thorough
-        else f"SELECT ?s ?p ?o WHERE {{ SELECT (MIN(?x) AS ?s) ?p ?o {incoming.replace('?s', '?x')} GROUP BY ?p ?o }}",
-        f"SELECT DISTINCT ?s ?p ?o WHERE {{ VALUES ?n {{ {named} }} ?n ?q ?s . BIND({n3(RDF_TYPE)} AS ?p) ?s ?p ?o }}",
-        *([f"SELECT DISTINCT ?s ?p ?o WHERE {{ {further} }}"] if further else []),
-    ):
-        rows = store.select(query, timeout_s=timeout_s, limit=_FACTS)
-        is_whole = is_whole and rows.complete
-        for s, p, o in rows.rows:
-            if isinstance(s, URIRef | BNode) and isinstance(p, URIRef) and o is not None:
-                triples[s, p, o] = None
-    return list(triples), is_whole
+    for s, p, o in rows.rows:
+        if isinstance(s, URIRef | BNode) and isinstance(p, URIRef) and o is not None:
+            triples[s, p, o] = None
+    return list(triples), rows.complete and len(nodes) <= _SURROUNDINGS
 
 
 def validate_memory(

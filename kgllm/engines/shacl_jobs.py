@@ -9,6 +9,7 @@ does, and takes every node that is not among its ``focus_nodes`` to conform to w
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import warnings
@@ -71,6 +72,7 @@ class ShaclJobs:
             self._built = Validator(_data(rdflib.Graph()), shacl_graph=self.shapes).shacl_graph
             self._targeting = [shape for shape in self._built.shapes if any(any(found) for found in shape.target())]
         self.validate({}, b"")  # shapes that cannot be used are to be told of now
+        gc.freeze()  # what is there by now stays: a check need not look through it for garbage
         reads = reads_of(self.shapes, (shape.node for shape in self._targeting if not shape.deactivated))
         return {"triples": len(self.shapes), "reads": reads}, b""
 
@@ -90,7 +92,7 @@ class ShaclJobs:
                 nodes = shape.focus_nodes(checked)  # type: ignore[no-untyped-call]
                 if nodes := nodes if focus is None else nodes & focus:
                     found += shape.validate(executor, checked, focus=list(nodes))[1]
-            report, _ = Validator.create_validation_report(self._built, not found, found)
+            report = Validator.create_validation_report(self._built, False, found)[0] if found else rdflib.Graph()
         results = [self._result(report, node) for node in report.objects(None, SH.result)]
         return {"conforms": not found}, json.dumps(results).encode()
 
