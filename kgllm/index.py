@@ -39,7 +39,7 @@ from kgllm.words import fixed_phrases
 
 __all__ = ["Index", "IndexSettings", "fill_generation"]
 
-FORMAT = 3
+FORMAT = 4
 _ENUMERATED = 40  # distinct values of a property that is taken to name kinds of things: countries, states, degrees
 _MOST_ENUMERATED = 400
 

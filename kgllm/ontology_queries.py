@@ -118,9 +118,11 @@ SELECT_TEXTS = (
     "?s ?p ?o . FILTER(isLiteral(?o)) }}"
 )
 COUNT_CLASSES = "SELECT ?c (COUNT(DISTINCT ?s) AS ?n) WHERE { ?s a ?c . FILTER(isIRI(?c)) } GROUP BY ?c"
+_OF_EVERYTHING = f"<{OWL}NamedIndividual>, <{OWL}Thing>, <{RDFS}Resource>"
 COUNT_SIGNATURES = (
     "SELECT ?p ?sc ?kind ?literal (COUNT(*) AS ?n) WHERE { ?s ?p ?o . "
-    "OPTIONAL { ?s a ?sc . FILTER(isIRI(?sc)) } OPTIONAL { ?o a ?oc . FILTER(isIRI(?oc)) } "
+    f"OPTIONAL {{ ?s a ?sc . FILTER(isIRI(?sc) && ?sc NOT IN ({_OF_EVERYTHING})) }} "
+    f"OPTIONAL {{ ?o a ?oc . FILTER(isIRI(?oc) && ?oc NOT IN ({_OF_EVERYTHING})) }} "
     "BIND(isLiteral(?o) AS ?literal) BIND(IF(?literal, DATATYPE(?o), ?oc) AS ?kind) "
     f"FILTER(?p != <{RDF}type>) }} GROUP BY ?p ?sc ?kind ?literal"
 )

@@ -177,7 +177,9 @@ class _Check:
         self, term: PatternTerm, one: _Demand, other: _Demand, conjunction: Sequence[TriplePattern]
     ) -> Iterator[Violation]:
         """What two demands on one term come to."""
-        both = None if one.seen is None or other.seen is None else one.seen & other.seen
+        # What is seen of a type is its class alone: a node of it may be of any other too.
+        are_types = all(demand.path is None and demand.classes for demand in (one, other))
+        both = None if are_types or one.seen is None or other.seen is None else one.seen & other.seen
         path = one.path or other.path
         reasons = f"{self._term(term)}: {one.said}, and {other.said}"
         if clash := self._clash(one, other):

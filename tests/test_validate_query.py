@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
@@ -212,6 +213,22 @@ def test_a_finding_names_what_would_fit(ontology: Ontology) -> None:
     assert "turn the pattern round" not in found.message
     (found,) = validate_query(asked(plain(a(X, "Sailor"), t(X, "tons", Y))), ontology)
     assert "Properties that start there: knows" in found.message
+
+
+def test_two_classes_of_which_the_data_has_no_common_node_are_no_violation(ontology: Ontology) -> None:
+    (found,) = validate_query(asked(plain(a(X, "Sailor"), a(X, "Harbour"))), ontology)
+    assert (found.constraint, found.severity) == ("unrelated", "Info")
+    assert violations(validate_query(asked(plain(a(X, "Ship"), a(X, "Person"))), ontology)) == {"disjoint"}
+
+
+def test_that_a_node_is_a_named_individual_says_nothing_of_it(tmp_path: Path) -> None:
+    (tmp_path / "g.ttl").write_text(GRAPH + ":lone a owl:NamedIndividual ; :likes :mary .", encoding="utf-8")
+    store = OxigraphStore.load([tmp_path / "g.ttl"], source="ships")
+    read = read_ontology([store])
+    store.close()
+    assert validate_query(asked(plain(t(ex("lone"), "likes", X))), read, types={ex("lone"): []}) == []
+    found = validate_query(asked(plain(t(ex("mary"), "likes", X))), read, types={ex("mary"): [ex("Ship")]})
+    assert violations(found) == {"neverTogether"}
 
 
 def test_what_is_merely_unrelated_is_a_remark(ontology: Ontology) -> None:
