@@ -11,6 +11,7 @@ import pytest
 from kgllm.engines.oxigraph import OxigraphStore
 from kgllm.ontology import RDF_TYPE, Ontology
 from kgllm.ontology_reading import read_ontology
+from kgllm.paths import RelationPath, SchemaGraph
 from kgllm.query import Comparison, Group, Query, TriplePattern, Values, Variable
 from kgllm.query import Path as Repeated
 from kgllm.terms import Literal, URIRef
@@ -164,6 +165,24 @@ CASES = [
         "neverTogether",
     ),
     Case(
+        "nested query",
+        replace(BASE, nested=(Query("select", plain(a(Y, "Sailor"), t(Y, "captain", Z)), (Y,)),)),
+        replace(BASE, nested=(Query("select", plain(a(Y, "Sailor"), t(Y, "knows", Z)), (Y,)),)),
+        "disjoint",
+    ),
+    Case(
+        "a node for a value",
+        plain(t(X, "tons", Y), t(Z, "captain", Y)),
+        plain(t(X, "tons", Y), t(X, "captain", Z)),
+        "datatype",
+    ),
+    Case(
+        "a class that is a union",
+        plain(a(X, "Harbour"), t(X, "crew", Y)),
+        plain(a(X, "Vessel"), t(X, "crew", Y)),
+        "neverTogether",
+    ),
+    Case(
         "repeated property",
         plain(TriplePattern(X, Repeated(ex("knows"), "+"), Y), t(Y, "berth", Z)),
         plain(TriplePattern(X, Repeated(ex("follows"), "+"), Y), t(X, "berth", Z)),
@@ -249,3 +268,19 @@ def test_every_step_that_the_data_shows_is_right(ontology: Ontology) -> None:
             if subject is not None:
                 patterns.append(TriplePattern(X, RDF_TYPE, subject))
             assert violations(validate_query(asked(plain(*patterns)), ontology)) == set()
+
+
+def test_every_chain_that_the_observed_schema_allows_is_right(ontology: Ontology) -> None:
+    schema = SchemaGraph(ontology)
+    starts = sorted({cls for prop in ontology.relations() for cls, _ in ontology.ends(prop.iri)[0] if cls})
+    walked = 0
+    for start in starts:
+        for first in schema.extend(RelationPath(), frozenset({start})):
+            for path in (first, *schema.extend(first, frozenset({start}))):
+                patterns = [TriplePattern(X, RDF_TYPE, start)]
+                for step, (here, there) in zip(path.steps, ((X, Y), (Y, Z)), strict=False):
+                    s, o = (there, here) if step.inverse else (here, there)
+                    patterns.append(TriplePattern(s, step.property, o))
+                assert violations(validate_query(asked(plain(*patterns)), ontology)) == set(), patterns
+                walked += 1
+    assert walked > 20
