@@ -15,7 +15,7 @@ from kgllm.plan import Plan
 from kgllm.protocols import Exchange, Hit, Rows, Usage
 from kgllm.query import Query, TriplePattern, Variable
 from kgllm.recall import Recalled
-from kgllm.terms import Literal, Namespaces, Node, Term, Triple, URIRef, clean, local_name, n3, readable
+from kgllm.terms import Literal, Namespaces, Node, Term, Triple, URIRef, clean, local_name, n3, readable, triple_n3
 from kgllm.violation import Violation
 from kgllm.words import with_article
 
@@ -102,13 +102,13 @@ class Answer:
             "results": [_written(term) for term in self.results],
             "complete": self.rows.complete,
             "claims": [
-                {"text": c.text, "verdict": c.verdict, "evidence": [_triple(t) for t in c.evidence]}
+                {"text": c.text, "verdict": c.verdict, "evidence": [triple_n3(t) for t in c.evidence]}
                 for c in self.claims
             ],
             "query": self.sparql,
             "memory": {
                 "triples": [
-                    {"triple": _triple(fact.triple), "status": fact.status, "rule": fact.rule} for fact in self.memory
+                    {"triple": triple_n3(fact.triple), "status": fact.status, "rule": fact.rule} for fact in self.memory
                 ],
                 "links": [
                     {"span": link.span, "iri": n3(link.iri), "kind": link.kind, "score": round(link.score, 4)}
@@ -133,10 +133,6 @@ class Answer:
 
 def _written(term: Term | None) -> str | None:
     return None if term is None else n3(term)
-
-
-def _triple(triple: Triple) -> list[str]:
-    return [n3(part) for part in triple]
 
 
 def compose(plan: Plan, recalled: Recalled, violations: Sequence[Violation], index: Index) -> Answer:

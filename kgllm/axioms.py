@@ -9,21 +9,36 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import cache, cached_property
 from itertools import combinations
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import pyoxigraph as ox
 
-from kgllm.terms import Literal, Resource, Term, Triple, URIRef, from_ox, n3
+from kgllm.terms import Literal, Resource, Term, Triple, URIRef, from_ox, ntriples
 from kgllm.vocabularies import OWL, RDF, RDF_TYPE, RDFS_SUBCLASS
 
-__all__ = ["Axioms", "ClassNode"]
+__all__ = ["THING", "Axioms", "ClassNode", "reached"]
 
 ClassNode: TypeAlias = Resource
 """A class: its IRI, or the blank node of a class expression."""
 
 _FIRST, _REST = RDF + "first", RDF + "rest"
 _NOTHING = URIRef(OWL + "Nothing")
-_THING = URIRef(OWL + "Thing")
+THING = URIRef(OWL + "Thing")
+
+
+_Node = TypeVar("_Node")
+
+
+def reached(start: _Node, step: Callable[[_Node], Iterable[_Node]]) -> frozenset[_Node]:
+    """What is reached from a node by any number of steps, itself included."""
+    seen = {start}
+    waiting = [start]
+    while waiting:
+        for following in step(waiting.pop()):
+            if following not in seen:
+                seen.add(following)
+                waiting.append(following)
+    return frozenset(seen)
 
 
 class Axioms:
@@ -50,7 +65,7 @@ class Axioms:
 
     def to_nt(self) -> str:
         """The axioms as N-Triples."""
-        return "".join(f"{n3(s)} {n3(p)} {n3(o)} .\n" for s, p, o in self.triples)
+        return ntriples(self.triples)
 
     def pairs(self, predicate: str) -> list[tuple[Resource, Term]]:
         """Subject and object of every axiom with a predicate."""
@@ -100,7 +115,7 @@ class Axioms:
         above: dict[Resource, list[Resource]] = defaultdict(list)
 
         def say(cls: Term, parent: Term) -> None:
-            if not isinstance(cls, Literal) and not isinstance(parent, Literal) and parent not in {cls, _THING}:
+            if not isinstance(cls, Literal) and not isinstance(parent, Literal) and parent not in {cls, THING}:
                 above[cls].append(parent)
 
         for s, o in self.pairs(RDFS_SUBCLASS):
@@ -134,14 +149,7 @@ class Axioms:
 
     def _superclasses(self, cls: ClassNode) -> frozenset[Resource]:
         """The class and all above it, named or not."""
-        seen: set[Resource] = {cls}
-        waiting: list[Resource] = [cls]
-        while waiting:
-            for parent in self._above.get(waiting.pop(), ()):
-                if parent not in seen:
-                    seen.add(parent)
-                    waiting.append(parent)
-        return frozenset(seen)
+        return reached(cls, lambda c: self._above.get(c, ()))
 
     @cached_property
     def _apart(self) -> dict[Resource, set[Resource]]:
@@ -156,19 +164,17 @@ class Axioms:
         for predicate in (OWL + "disjointWith", OWL + "complementOf"):
             for s, o in self.pairs(predicate):
                 say(s, o)
-        groups = [self.members(o) for s in self.subjects(OWL + "AllDisjointClasses") for o in self._members_of(s)]
+        groups = self.groups(OWL + "AllDisjointClasses")
         groups += [members for _, members in self.lists(OWL + "disjointUnionOf")]
         for group in groups:
             for one, other in combinations(group, 2):
                 say(one, other)
         return apart
 
-    def _members_of(self, node: Resource) -> list[Term]:
-        return [*self.objects(node, OWL + "members"), *self.objects(node, OWL + "distinctMembers")]
-
     def groups(self, kind: str) -> list[tuple[Term, ...]]:
         """The members of every n-ary axiom of a kind, as ``owl:AllDifferent``."""
-        return [self.members(head) for node in self.subjects(kind) for head in self._members_of(node)]
+        heads = (OWL + "members", OWL + "distinctMembers")
+        return [self.members(o) for s in self.subjects(kind) for head in heads for o in self.objects(s, head)]
 
     def are_disjoint(self, one: ClassNode, other: ClassNode) -> bool:
         """Whether nothing can belong to both: by what is stated of them, of classes above, or of all parts of a union.

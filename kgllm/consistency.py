@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import cast
 
+from kgllm.axioms import THING
 from kgllm.datatypes import comparable, has_value_of, ill_typed
 from kgllm.entailment import SAME_AS, Closure
 from kgllm.ontology import Ontology
@@ -133,7 +134,7 @@ class _Consistency:
         yield from self._too_many(node, p, counted, int(most), "maxCardinality")
 
     def _is_of(self, value: Term, cls: Term) -> bool:
-        if cls == URIRef(OWL + "Thing"):
+        if cls == THING:
             return True
         return not isinstance(value, Literal) and (value, RDF_TYPE, cls) in self.closure
 

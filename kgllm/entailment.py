@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from kgllm.owl_rules import THING, Restriction, Rules
+from kgllm.axioms import THING
+from kgllm.owl_rules import Restriction, Rules
 from kgllm.terms import Literal, Node, Resource, Term, Triple, URIRef
 from kgllm.vocabularies import OWL, RDF_TYPE
 

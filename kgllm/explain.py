@@ -10,7 +10,7 @@ from kgllm.entailment import Derivation
 from kgllm.errors import InputError
 from kgllm.lookup import labels_of, named, shown
 from kgllm.prove import prove
-from kgllm.terms import BNode, Namespaces, Node, Term, Triple, URIRef, n3, parse_term
+from kgllm.terms import BNode, Namespaces, Node, Term, Triple, URIRef, n3, parse_term, triple_n3
 from kgllm.vocabularies import RDF_TYPE
 from kgllm.workspace import Workspace
 
@@ -41,15 +41,15 @@ class Explanation:
     def to_json(self) -> dict[str, Any]:
         """As ``kgllm show --why --json`` prints it; terms are written as in N-Triples."""
         return {
-            "triple": _written(self.triple),
+            "triple": triple_n3(self.triple),
             "status": self.status,
             "complete": self.is_whole,
             "steps": [
                 {
-                    "triple": _written(triple),
+                    "triple": triple_n3(triple),
                     "rule": found.rule if found else None,
-                    "premises": [_written(premise) for premise in found.premises] if found else [],
-                    "axioms": [_written(axiom) for axiom in found.axioms] if found else [],
+                    "premises": [triple_n3(premise) for premise in found.premises] if found else [],
+                    "axioms": [triple_n3(axiom) for axiom in found.axioms] if found else [],
                 }
                 for triple, found in self.steps
             ],
@@ -83,10 +83,6 @@ class Explanation:
 
     def _said(self, triple: Triple) -> str:
         return "  ".join(shown(part, self.namespaces, self.labels) for part in triple)
-
-
-def _written(triple: Triple) -> list[str]:
-    return [n3(part) for part in triple]
 
 
 def explain(workspace: Workspace, subject: str, predicate: str, object_: str) -> Explanation:

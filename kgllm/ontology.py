@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from functools import cache, cached_property
 from typing import Any, TypeAlias
 
-from kgllm.axioms import Axioms, ClassNode
+from kgllm.axioms import Axioms, ClassNode, reached
 from kgllm.owl_rules import Rules
 from kgllm.terms import Term, Triple, URIRef, local_name, n3, parse_term, readable
 from kgllm.vocabularies import (
@@ -137,11 +137,11 @@ class Ontology:
 
     def _superclasses(self, iri: URIRef) -> frozenset[URIRef]:
         """The class and all above it."""
-        return _closure(iri, lambda c: self.classes[c].parents if c in self.classes else ())
+        return reached(iri, lambda c: self.classes[c].parents if c in self.classes else ())
 
     def _subclasses(self, iri: URIRef) -> frozenset[URIRef]:
         """The class and all below it."""
-        return _closure(iri, lambda c: self._children.get(c, ()))
+        return reached(iri, lambda c: self._children.get(c, ()))
 
     def _ends(self, iri: URIRef) -> tuple[frozenset[Kind], frozenset[Kind]]:
         """The kinds of subjects and of objects that the data shows a property with, or one below it."""
@@ -151,11 +151,11 @@ class Ontology:
 
     def superproperties(self, iri: URIRef) -> frozenset[URIRef]:
         """The property and all above it."""
-        return _closure(iri, lambda p: self.properties[p].parents if p in self.properties else ())
+        return reached(iri, lambda p: self.properties[p].parents if p in self.properties else ())
 
     def subproperties(self, iri: URIRef) -> frozenset[URIRef]:
         """The property and all below it."""
-        return _closure(iri, lambda p: self._narrower.get(p, ()))
+        return reached(iri, lambda p: self._narrower.get(p, ()))
 
     def are_disjoint(self, one: ClassNode, other: ClassNode) -> bool:
         """Whether nothing can belong to both, by the axioms."""
@@ -217,17 +217,6 @@ class Ontology:
         return cls(
             {c.iri: c for c in classes}, {p.iri: p for p in properties}, statements, Axioms.from_nt(data["axioms"])
         )
-
-
-def _closure(start: URIRef, step: Any) -> frozenset[URIRef]:
-    seen = {start}
-    waiting = [start]
-    while waiting:
-        for following in step(waiting.pop()):
-            if following not in seen:
-                seen.add(following)
-                waiting.append(following)
-    return frozenset(seen)
 
 
 def _iris(items: Iterable[str]) -> tuple[URIRef, ...]:

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 
-from kgllm.axioms import Axioms
+from kgllm.axioms import THING, Axioms
 from kgllm.terms import Literal, Node, Resource, Term, Triple, URIRef
 from kgllm.vocabularies import OWL, RDF_TYPE, RDFS
 
-__all__ = ["THING", "Restriction", "Rules"]
-
-THING = URIRef(OWL + "Thing")
+__all__ = ["Restriction", "Rules"]
 
 
 @dataclass(frozen=True, slots=True)

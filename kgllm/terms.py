@@ -33,9 +33,11 @@ __all__ = [
     "from_ox",
     "local_name",
     "n3",
+    "ntriples",
     "parse_term",
     "readable",
     "to_ox",
+    "triple_n3",
 ]
 
 Resource: TypeAlias = URIRef | BNode
@@ -89,6 +91,16 @@ def to_ox(term: Node) -> ox.NamedNode | ox.BlankNode | ox.Literal:
 def n3(term: Node) -> str:
     """The term as N-Triples writes it, checked: an IRI or datatype that could break out of it raises ``ValueError``."""
     return str(to_ox(term))
+
+
+def ntriples(triples: Iterable[Triple]) -> str:
+    """Triples as N-Triples, a line each. Raises ``ValueError`` as ``n3`` does."""
+    return "".join(f"{n3(s)} {n3(p)} {n3(o)} .\n" for s, p, o in triples)
+
+
+def triple_n3(triple: Triple) -> list[str]:
+    """A triple for JSON: its three terms as N-Triples writes them."""
+    return [n3(part) for part in triple]
 
 
 _TERM = re.compile(

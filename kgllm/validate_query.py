@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TypeAlias
 
 from kgllm.axioms import ClassNode
 from kgllm.ontology import Kind, Ontology
@@ -26,7 +25,6 @@ __all__ = ["validate_query"]
 
 _FITTING = 5  # terms that are named in a finding because they would fit
 _STRING, _TAGGED = XSD + "string", RDF + "langString"
-_Values: TypeAlias = Mapping[Variable, Sequence[Term]]
 _NO_TYPES: Mapping[URIRef, Collection[URIRef]] = {}
 
 

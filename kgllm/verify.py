@@ -24,7 +24,7 @@ from kgllm.index import Index
 from kgllm.link import Links, Mention, link
 from kgllm.lookup import shown
 from kgllm.similarity import Vocabulary
-from kgllm.terms import Literal, Namespaces, Node, Term, Triple, URIRef, clean, n3
+from kgllm.terms import Literal, Namespaces, Node, Term, Triple, URIRef, clean, n3, triple_n3
 from kgllm.vocabularies import NUMERIC, RDF_TYPE, XSD, is_vocabulary
 from kgllm.words import is_negated, stem
 
@@ -62,9 +62,9 @@ class SentenceVerdict:
         return {
             "text": self.text,
             "verdict": self.verdict,
-            "evidence": [_written(triple) for triple in self.evidence],
+            "evidence": [triple_n3(triple) for triple in self.evidence],
             "rule": rules[-1] if rules else None,
-            "premises": [_written(triple) for triple, found in self.steps if found is None],
+            "premises": [triple_n3(triple) for triple, found in self.steps if found is None],
             "reason": self.reason,
         }
 
@@ -99,10 +99,6 @@ class Verification:
             for triple, found in claim.steps or tuple((triple, None) for triple in claim.evidence):
                 rule = f"   (by {found.rule})" if found is not None else ""
                 yield "  " + "  ".join(shown(part, self.namespaces, self.labels) for part in triple) + rule
-
-
-def _written(triple: Triple) -> list[str]:
-    return [n3(part) for part in triple]
 
 
 def verify(text: str, *, vocabulary: Vocabulary, timeout_s: float = 30) -> Verification:

@@ -27,7 +27,7 @@ from kgllm.ontology import RDFS_SUBCLASS, Ontology
 from kgllm.ontology_reading import read_ontology, whole
 from kgllm.protocols import Embedder, GraphStore, Progress, Rows
 from kgllm.sources import Source, file_fingerprint
-from kgllm.terms import BNode, Namespaces, Node, Triple, URIRef, local_name, n3
+from kgllm.terms import BNode, Namespaces, Node, Triple, URIRef, local_name, ntriples
 from kgllm.validate import ShapesCheck
 from kgllm.violation import NOT_CHECKED, Violation
 
@@ -133,11 +133,8 @@ class Workspace:
             return None
         from kgllm.engines.shacl import Shapes
 
-        tree = "".join(
-            f"{n3(cls.iri)} {n3(RDFS_SUBCLASS)} {n3(parent)} .\n"
-            for cls in self.ontology.classes.values()
-            for parent in cls.parents
-        )
+        classes = self.ontology.classes.values()
+        tree = ntriples((cls.iri, RDFS_SUBCLASS, parent) for cls in classes for parent in cls.parents)
         shapes = Shapes(self.shapes_files, ontology=tree.encode())
         self._opened.others.append(shapes)
         return _ShapesCheck(shapes, self.timeout_s)
@@ -459,7 +456,7 @@ class _ShapesCheck:
 
         A blank node has no name to fetch its facts by, so that what a part of a graph shows of one proves nothing.
         """
-        data = "".join(f"{n3(s)} {n3(p)} {n3(o)} .\n" for s, p, o in triples)
+        data = ntriples(triples)
         nodes = None if focus is None else [node for node in focus if isinstance(node, URIRef)]
         report = self.shapes.validate(data.encode(), focus=nodes, timeout_s=self.timeout_s)
         if report.conforms is None:

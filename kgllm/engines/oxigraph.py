@@ -20,7 +20,7 @@ from kgllm.engines.worker import MEMORY_BYTES, Worker
 from kgllm.errors import EmptyGraphError, InputError, SourceNotFoundError, WorkerError
 from kgllm.protocols import Rows
 from kgllm.sources import file_fingerprint
-from kgllm.terms import Triple, n3, to_ox
+from kgllm.terms import Triple, ntriples, to_ox
 
 __all__ = ["Built", "OxigraphStore", "graph_fingerprint"]
 
@@ -195,7 +195,7 @@ class OxigraphStore:
 
         Raises ``WorkerError`` at its end if the worker was started anew meanwhile: then the graph was whole again.
         """
-        parts = [_ntriples(without), _ntriples(plus)]
+        parts = [ntriples(without).encode(), ntriples(plus).encode()]
         header = {"without": len(parts[0])}
         self._worker.call("alter", header, body=b"".join(parts), timeout_s=self._timeout_s, what="altering the graph")
         whole = True
@@ -225,10 +225,6 @@ class OxigraphStore:
         timeout_s = self._timeout_s if timeout_s is None else timeout_s
         reply = self._worker.call(job, {"limit": limit}, body=sparql.encode(), timeout_s=timeout_s, what=what)
         return reply.header, reply.body
-
-
-def _ntriples(triples: Iterable[Triple]) -> bytes:
-    return "".join(f"{n3(s)} {n3(p)} {n3(o)} .\n" for s, p, o in triples).encode()
 
 
 def _empty(source: str) -> EmptyGraphError:
