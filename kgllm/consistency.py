@@ -154,11 +154,11 @@ class _Consistency:
                     message = f"{self._said(p)} never holds in both directions"
                     yield self._finding(s, p, o, "asymmetric", message)
         yield from self._of_deprecated(s, p, None, p)
-        is_for_nodes = p in self.rules.of_kind("ObjectProperty")
+        is_for_nodes, datatype = p in self.rules.of_kind("ObjectProperty"), self._datatype(p)
         for o in objects:
             if isinstance(o, Literal):
-                yield from self._of_literal(s, p, o, is_for_nodes=is_for_nodes)
-            elif datatype := self._datatype(p):
+                yield from self._of_literal(s, p, o, datatype, is_for_nodes=is_for_nodes)
+            elif datatype:
                 message = f"{self._a(p)} is a value of {_short(datatype)}, not a node"
                 yield self._finding(s, p, o, "datatype", message)
 
@@ -171,7 +171,7 @@ class _Consistency:
             return
         text = "no value" if most == 0 else f"{'one' if most == 1 else most} value{'s' if most > 1 else ''} at most"
         message = f"{self._said(p)} has {text}, here {len(distinct)}"
-        if most == 0 or len(self._surely_different(distinct)) > most:
+        if most == 0 or self._are_surely_more(distinct, most):
             yield self._finding(node, p, distinct[most], constraint, message)
         else:
             yield self._finding(node, p, distinct[most], constraint, f"{message}, unless they are the same", "Warning")
@@ -182,24 +182,25 @@ class _Consistency:
         for value in values:
             if isinstance(value, Literal):
                 kept.setdefault((comparable(value), value.language), value)
-            elif not any(self._is_stated_same(value, other) for other in kept.values()):
+            elif kept.keys().isdisjoint(self._stated_same(value)):
                 kept.setdefault(value, value)
         return list(kept.values())
 
-    def _is_stated_same(self, one: Term, other: Term) -> bool:
-        return any(
-            (triple := (a, SAME_AS, b)) in self.closure and self.closure.derivation(triple) is None
-            for a, b in ((one, other), (other, one))
-            if not isinstance(a, Literal)
-        )
+    def _stated_same(self, node: Resource) -> list[Term]:
+        """The nodes that a node is stated to be the same as, in either direction; what only follows is not stated."""
+        closure = self.closure
+        same = [o for o in closure.objects(node, SAME_AS) if closure.derivation((node, SAME_AS, o)) is None]
+        return [*same, *(s for s in closure.subjects(node, SAME_AS) if closure.derivation((s, SAME_AS, node)) is None)]
 
-    def _surely_different(self, values: Sequence[Term]) -> list[Term]:
-        """Values of which each two are different for sure, as many as are found by taking one after the other."""
+    def _are_surely_more(self, values: Sequence[Term], most: int) -> bool:
+        """Whether more than so many are each two different for sure, found by taking one after the other."""
         kept: list[Term] = []
         for value in values:
             if all(self._are_different(value, other) for other in kept):
                 kept.append(value)
-        return kept
+            if len(kept) > most:
+                return True
+        return False
 
     def _are_different(self, one: Term, other: Term) -> bool:
         if isinstance(one, Literal) or isinstance(other, Literal):
@@ -212,7 +213,7 @@ class _Consistency:
         nodes = self._distinct(self.closure.subjects(value, p))
         if len(nodes) < 2:
             return
-        is_sure = len(self._surely_different(nodes)) > 1
+        is_sure = self._are_surely_more(nodes, 1)
         message = f"{self._said(p)} belongs to one node at most, here {len(nodes)}"
         message += "" if is_sure else ", unless they are the same"
         for node in nodes:
@@ -226,14 +227,15 @@ class _Consistency:
                 message = f"it is stated to be another than {self._said(o)}, and follows to be the same"
                 yield self._finding(s, SAME_AS, o, "different", message)
 
-    def _of_literal(self, s: Node, p: URIRef, o: Literal, *, is_for_nodes: bool) -> Iterator[Violation]:
-        """dt-not-type, and literals outside the property's range."""
+    def _of_literal(
+        self, s: Node, p: URIRef, o: Literal, wanted: str | None, *, is_for_nodes: bool
+    ) -> Iterator[Violation]:
+        """dt-not-type, and literals of another datatype than is ``wanted``."""
         datatype = str(o.datatype or XSD + "string")
         if ill_typed(o):
             yield self._finding(s, p, o, "datatype", f"“{o}” is not written as {_short(datatype)}")
         if is_for_nodes:
             yield self._finding(s, p, o, "range", f"{self._a(p)} is a node, not the text “{o}”")
-        wanted = self._datatype(p)
         if wanted and wanted != datatype and not has_value_of(o, datatype, wanted):
             if wanted == XSD + "string" and o.language:
                 return

@@ -12,7 +12,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, islice
 
 from kgllm.axioms import THING
 from kgllm.owl_rules import Restriction, Rules
@@ -156,8 +156,6 @@ class _Closing:
             self._add((s, wider, o), rule, (triple,), axiom)
         for cls, axiom in rules.domains.get(p, ()):
             self._add((s, RDF_TYPE, cls), "prp-dom", (triple,), axiom)
-        if (functional := self._functional.get(p)) is not None:
-            self._same(closure.objects(s, p), [(s, p, end) for end in closure.objects(s, p)], "prp-fp", functional)
         for restriction in rules.by_property.get(p, ()):
             self._follow_restriction(restriction, triple)
         for key in self._keys_with(s, p):
@@ -175,9 +173,12 @@ class _Closing:
                 self._add((s, p, end), "prp-trp", (triple, (o, p, end)), axiom)
             for start in closure.subjects(s, p):
                 self._add((start, p, o), "prp-trp", ((start, p, s), triple), axiom)
+        if (axiom := self._functional.get(p)) is not None:  # type: ignore[assignment]
+            ends = _few(closure.of[s][p])
+            self._same(ends, [(s, p, end) for end in ends], "prp-fp", axiom)
         if (axiom := self._inverse_functional.get(p)) is not None:  # type: ignore[assignment]
-            subjects = closure.subjects(o, p)
-            self._same(subjects, [(subject, p, o) for subject in subjects], "prp-ifp", axiom)
+            starts = _few(closure.into[o][p])
+            self._same(starts, [(start, p, o) for start in starts], "prp-ifp", axiom)
         for whole, steps, place, axiom in rules.chains.get(p, ()):
             self._follow_chain(whole, steps, place, triple, axiom)
 
@@ -320,6 +321,11 @@ class _Closing:
         for p, subjects in list(closure.into[s].items()):
             for start in list(subjects) if p != SAME_AS else ():
                 self._add((start, p, o), "eq-rep-o", (triple, (start, p, s)))
+
+
+def _few(terms: Iterable[Term]) -> list[Resource]:
+    """The nodes among some terms; of so many that they make no equality one more than would."""
+    return list(islice((term for term in terms if not isinstance(term, Literal)), _MOST_SAME + 1))
 
 
 def _end_of(way: Sequence[Triple], triple: Triple) -> Resource:

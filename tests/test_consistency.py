@@ -5,26 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyoxigraph as ox
 import pytest
 
 from kgllm.engines.oxigraph import OxigraphStore
 from kgllm.ontology import Ontology
 from kgllm.ontology_reading import read_ontology
-from kgllm.terms import Triple, URIRef, from_ox
+from kgllm.terms import URIRef
 from kgllm.validate import validate_triples
 from kgllm.violation import Violation
-from kgllm.vocabularies import OWL
-
-EX = "http://example.org/"
-PREFIXES = f"""@prefix : <{EX}> . @prefix owl: <{OWL}> . @prefix xsd: <http://www.w3.org/2001/XMLSchema#> .
-@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
-"""
-
-
-def parse(turtle: str) -> list[Triple]:
-    quads = ox.parse((PREFIXES + turtle).encode(), format=ox.RdfFormat.TURTLE)
-    return [(from_ox(q.subject), from_ox(q.predicate), from_ox(q.object)) for q in quads]  # type: ignore[misc]
+from tests.turtle import EX, PREFIXES, parse
 
 
 def read(folder: Path, turtle: str) -> Ontology:
@@ -277,6 +266,12 @@ def test_a_domain_is_told_of_the_property_that_was_stated(tmp_path: Path) -> Non
     )
     (clash,) = validate_triples(parse(":x a :Person ; :captain :y ."), ontology)
     assert (clash.path, clash.message) == (URIRef(EX + "captain"), "what has a captain is a ship, not a person")
+
+
+def test_very_many_values_of_a_functional_property_are_no_long_work(tmp_path: Path) -> None:
+    ontology = read(tmp_path, ":p a owl:FunctionalProperty, owl:InverseFunctionalProperty .")
+    triples = parse(f":x :p {', '.join(f':v{n}' for n in range(20_000))} .")
+    assert found(validate_triples(triples, ontology, timeout_s=10)) == {("functional", "Warning")}
 
 
 def test_what_could_not_be_closed_in_time_is_said_not_to_be_checked(tmp_path: Path) -> None:

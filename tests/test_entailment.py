@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pyoxigraph as ox
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,18 +9,9 @@ from hypothesis import strategies as st
 from kgllm.axioms import Axioms
 from kgllm.entailment import Closure, close
 from kgllm.owl_rules import Rules
-from kgllm.terms import Triple, URIRef, from_ox
+from kgllm.terms import Triple, URIRef
 from kgllm.vocabularies import OWL, RDF_TYPE
-
-EX = "http://example.org/"
-PREFIXES = f"""@prefix : <{EX}> . @prefix owl: <{OWL}> . @prefix xsd: <http://www.w3.org/2001/XMLSchema#> .
-@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
-"""
-
-
-def parse(turtle: str) -> list[Triple]:
-    quads = ox.parse((PREFIXES + turtle).encode(), format=ox.RdfFormat.TURTLE)
-    return [(from_ox(q.subject), from_ox(q.predicate), from_ox(q.object)) for q in quads]  # type: ignore[misc]
+from tests.turtle import EX, parse
 
 
 def closed(ontology: str, data: str) -> Closure:

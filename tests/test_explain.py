@@ -11,10 +11,8 @@ from kgllm.errors import InputError
 from kgllm.explain import explain
 from kgllm.sources import resolve
 from kgllm.workspace import Workspace
+from tests.turtle import PREFIXES
 
-PREFIXES = """@prefix : <http://example.org/> . @prefix owl: <http://www.w3.org/2002/07/owl#> .
-@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
-"""
 ONTOLOGY = """
 :in a owl:ObjectProperty, owl:TransitiveProperty ; rdfs:label "in" ; owl:inverseOf :has .
 :capitalOf rdfs:label "capital of" ; rdfs:subPropertyOf :in .
