@@ -123,7 +123,9 @@ class Assistant:
 
     def ask(self, question: str, *, conversation: Conversation = _NOTHING_EARLIER) -> Answer:
         """Answer one question. Raises ``QuestionError`` for one that is empty or endless."""
-        return _last(self.stream(question, conversation=conversation))
+        *_, answer = self.stream(question, conversation=conversation)
+        assert isinstance(answer, Answer)  # noqa: S101 - a stream ends with its answer, or raises
+        return answer
 
     def stream(self, question: str, *, conversation: Conversation = _NOTHING_EARLIER) -> _Progress:
         """The steps towards the answer as they are done, its claims as they are ready, and last the answer.
@@ -378,8 +380,7 @@ class Assistant:
         observed: str | None = unclear or None
         tried: Plan | None = None
         late: DeadlineError | None = None
-        held: tuple[Plan, Recalled, list[Violation]] | None = None
-        repairs = 0
+        at_fault: list[tuple[Plan, Recalled, list[Violation]]] = []
         while not unclear:
             plan: Plan | None = None
             proposed = planning.propose(observed)
@@ -442,15 +443,16 @@ class Assistant:
             with clock.stage("validate"):
                 violations = [*remarks, *self._validated_memory(plan, recalled.memory)]
             yield steps.validated(violations, len(recalled.memory))
-            held = held or (plan, recalled, violations)
             wrong = [v.message for v in violations if (v.blame, v.severity) == ("memory", "Violation")]
-            if wrong and repairs < _REPAIRS:
-                repairs, observed = repairs + 1, "; ".join(wrong)
-                continue
-            yield from self._answer(*(held if wrong else (plan, recalled, violations)), model, clock)
-            return
-        if held is not None:  # what could not be mended is shown with the answer
-            yield from self._answer(*held, model, clock)
+            if not wrong:
+                yield from self._answer(plan, recalled, violations, model, clock)
+                return
+            at_fault.append((plan, recalled, violations))
+            if len(at_fault) > _REPAIRS:
+                break
+            observed = "; ".join(wrong)
+        if at_fault:  # what could not be mended is shown with the answer
+            yield from self._answer(*at_fault[0], model, clock)
             return
         if late is not None:  # what was not looked for to the end is not absent
             raise late
@@ -496,11 +498,3 @@ class Assistant:
             if item is None:
                 return
             yield item
-
-
-def _last(items: _Progress) -> Answer:
-    answer = None
-    for answer in items:  # noqa: B007
-        pass
-    assert isinstance(answer, Answer)  # noqa: S101 - a stream ends with its answer, or raises
-    return answer

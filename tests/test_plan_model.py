@@ -24,6 +24,7 @@ from kgllm.query_schema import ABSTAIN, Handles, PlanError, Pools, plan_schema
 from kgllm.similarity import Vocabulary
 from kgllm.terms import Literal
 from kgllm.testing import ScriptedModel
+from kgllm.violation import Violation
 
 QUESTION = "Who commanded Apollo 11?"
 QUESTIONS = [
@@ -164,6 +165,19 @@ def test_the_model_is_told_what_cannot_go_together_and_what_would_fit(
     told = answer.exchanges[1].prompt[-1].content
     assert "apollo 11: it has a designer, and it is a lunar landing mission" in told
     assert "Properties that start there: " in told
+
+
+def test_a_memory_at_fault_goes_back_to_the_model_twice_and_is_then_shown_with_what_is_wrong(
+    planner: EmbeddedPlanner, asking: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fault = Violation(None, None, None, "disjoint", "Violation", "nothing is both", "memory")
+    monkeypatch.setattr("kgllm.assistant.validate_memory", lambda *_, **__: [fault])  # what is asserted has no fault
+    answer = asking(*[good(planner)] * 3)
+    told = [exchange.prompt[-1].content for exchange in answer.exchanges if exchange.purpose == "plan"]
+    assert len(told) == 3
+    assert all("nothing is both" in observed for observed in told[1:])
+    assert "Neil Armstrong" in answer.text
+    assert answer.violations == (fault,)
 
 
 def test_the_model_is_told_which_condition_nothing_fits(planner: EmbeddedPlanner, asking: Callable[..., Any]) -> None:
