@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 
 from kgllm.axioms import ClassNode
 from kgllm.ontology import Kind, Ontology
@@ -206,25 +206,18 @@ class _Check:
         The classes of ``rdf:type`` (a demand without a path) are alternatives, those of a property hold all at once.
         """
         ones, others = self._sides(one), self._sides(other)
-        for alternatives in ones:
-            for against in others:
-                if (
-                    alternatives
-                    and against
-                    and all(self.ontology.are_disjoint(c, d) for c in alternatives for d in against)
-                ):
-                    said = self.ontology.axioms.said
-                    names = [with_article(said(side[0], self.ontology.label)) for side in (alternatives, against)]
-                    return f"nothing is both {names[0]} and {names[1]}"
+        for alternatives, against in product(ones, others):
+            if all(self.ontology.are_disjoint(c, d) for c in alternatives for d in against):
+                said = self.ontology.axioms.said
+                names = [with_article(said(side[0], self.ontology.label)) for side in (alternatives, against)]
+                return f"nothing is both {names[0]} and {names[1]}"
         return ""
 
     def _sides(self, demand: _Demand) -> list[tuple[ClassNode, ...]]:
         if demand.path is None:
-            stated = demand.classes or tuple(
-                c for c, is_literal in demand.seen or () if c is not None and not is_literal
-            )
-            # What a named node is it is all at once; of the classes of a type pattern it is one.
-            return [stated] if demand.classes else [(c,) for c in stated]
+            if demand.classes:  # a type pattern: one of them
+                return [demand.classes]
+            return [(c,) for c, is_literal in demand.seen or () if c is not None and not is_literal]
         return [(cls,) for cls in demand.classes]
 
     def _advice(self, term: PatternTerm, one: _Demand, other: _Demand, conjunction: Sequence[TriplePattern]) -> str:
@@ -233,15 +226,12 @@ class _Check:
             if demand.path is None or beside.seen is None:
                 continue
             subjects, objects = self.ontology.ends(demand.path)
-            pattern = next(
-                (p for p in conjunction if demand.path in self._properties(p) and term in {p.subject, p.object}), None
-            )
-            if pattern is None:
+            uses = [p for p in conjunction if demand.path in self._properties(p) and term in {p.subject, p.object}]
+            if not uses:
                 continue
-            is_subject = pattern.subject == term
-            if not beside.seen.isdisjoint(objects if is_subject else subjects) and beside.seen.isdisjoint(
-                subjects if is_subject else objects
-            ):
+            is_subject = uses[0].subject == term
+            here, there = (subjects, objects) if is_subject else (objects, subjects)
+            if beside.seen.isdisjoint(here) and not beside.seen.isdisjoint(there):
                 return (
                     f"{self._label(demand.path)} leads from {self._kinds(subjects)} to {self._kinds(objects)}: "
                     "turn the pattern round"

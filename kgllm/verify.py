@@ -141,9 +141,7 @@ class _Reader:
             return SentenceVerdict(self.text, "unsupported", reason="it names nothing that the graph has")
         readings = list(islice(product(*(_nodes(m)[:_CANDIDATES] for m in named)), _READINGS))
         found = [self._reading(named, nodes) for nodes in readings]
-        return max(
-            found, key=lambda claim: ("unsupported", "contradicted", "entailed", "asserted").index(claim.verdict)
-        )
+        return max(found, key=lambda claim: _BEST.index(claim.verdict))
 
     def _reading(self, mentions: Sequence[Mention], nodes: Sequence[URIRef]) -> SentenceVerdict:
         """The verdict if the mentions name these nodes."""
@@ -244,21 +242,20 @@ class _Reader:
     ) -> SentenceVerdict:
         """The verdict on a sentence that says nothing which holds: whether an axiom excludes what it does say."""
         given = [triple for triple in closure if closure.derivation(triple) is None]
-        for claimed in self._claimed(text, nodes, closure):
-            if not self._says(text, [claimed], labels):
-                continue
-            before = {(v.focus, v.path, v.constraint) for v in contradictions(closure, self.ontology)}
-            whole = close([*given, claimed], self.ontology.rules, timeout_s=self.timeout_s)
-            for found in contradictions(whole, self.ontology):
-                is_one_value = found.constraint in {"functional", "maxCardinality"}
-                is_new = (found.focus, found.path, found.constraint) not in before
-                if is_new and (found.severity == "Violation" or is_one_value):
-                    evidence = self._excluding(claimed, closure)
-                    told = " ".join(self._told(triple, labels) for triple in evidence[:1])
-                    return SentenceVerdict(self.text, "contradicted", evidence, (), f"{told} {found.message}".strip())
-            reason = f"the graph does not say, nor does it follow: {sentence(claimed, labels)}"
+        claimed = next((c for c in self._claimed(text, nodes, closure) if self._says(text, [c], labels)), None)
+        if claimed is None:
+            reason = "no relation of the graph between what it names says what it says"
             return SentenceVerdict(self.text, "unsupported", reason=reason)
-        reason = "no relation of the graph between what it names says what it says"
+        before = {(v.focus, v.path, v.constraint) for v in contradictions(closure, self.ontology)}
+        whole = close([*given, claimed], self.ontology.rules, timeout_s=self.timeout_s)
+        for found in contradictions(whole, self.ontology):
+            is_one_value = found.constraint in {"functional", "maxCardinality"}
+            is_new = (found.focus, found.path, found.constraint) not in before
+            if is_new and (found.severity == "Violation" or is_one_value):
+                evidence = self._excluding(claimed, closure)
+                told = " ".join(self._told(triple, labels) for triple in evidence[:1])
+                return SentenceVerdict(self.text, "contradicted", evidence, (), f"{told} {found.message}".strip())
+        reason = f"the graph does not say, nor does it follow: {sentence(claimed, labels)}"
         return SentenceVerdict(self.text, "unsupported", reason=reason)
 
     def _told(self, triple: Triple, labels: Mapping[Node, str]) -> str:
@@ -315,17 +312,19 @@ def _stems(text: str) -> set[str]:
 
 def _numbers(text: str) -> set[object]:
     """The values of the numbers in a text."""
-    found = _NUMBER.findall(text)
-    return {
-        comparable(Literal(n.replace(",", "").replace("−", "-"), datatype=URIRef(XSD + "decimal")))[1] for n in found
-    }
+    return {comparable(Literal(number, datatype=URIRef(XSD + "decimal")))[1] for number in _written_numbers(text)}
+
+
+def _written_numbers(text: str) -> list[str]:
+    """The numbers in a text as a literal writes them."""
+    return [number.replace(",", "").replace("−", "-") for number in _NUMBER.findall(text)]
 
 
 def _others(value: Literal, text: str) -> Iterator[Term]:
     """Literals like one of the graph, with the numbers, years and dates of a sentence instead of its own."""
     if str(value.datatype) in NUMERIC:
-        for number in _NUMBER.findall(text):
-            yield Literal(number.replace(",", "").replace("−", "-"), datatype=value.datatype, normalize=False)
+        for number in _written_numbers(text):
+            yield Literal(number, datatype=value.datatype, normalize=False)
     for year in _YEAR.findall(text) if re.match(r"\d{4}", str(value)) else ():
         if year != str(value)[:4]:
             yield Literal(year + str(value)[4:], datatype=value.datatype, normalize=False)
