@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 
-from kgllm.axioms import THING, Axioms
+from kgllm.axioms import THING, Axioms, reached
 from kgllm.terms import Literal, Node, Resource, Term, Triple, URIRef
 from kgllm.vocabularies import OWL, RDF_TYPE, RDFS
 
@@ -78,11 +78,22 @@ class Rules:
         """The properties whose triples a triple of one can follow from; ``None`` if any may matter."""
         if prop == RDF_TYPE or self.restrictions or self.keys:
             return None
-        found = {prop}
-        while more := {p for goal in found for p in self._makers.get(goal, ())} - found:
-            found |= more
-        equal = [*self.of_kind("FunctionalProperty"), *self.of_kind("InverseFunctionalProperty")]
-        return frozenset([*found, *(p for p in equal if isinstance(p, URIRef))])
+        return reached(prop, self._made_of) | {p for goal in self._equating for p in reached(goal, self._made_of)}
+
+    def leading_on(self, relevant: frozenset[URIRef]) -> frozenset[URIRef]:
+        """Those of some properties over whose triples a premise may lie further off: the others join no two triples."""
+        joining = {p for p in self.of_kind("TransitiveProperty") if isinstance(p, URIRef)} | self._equating
+        joining.update(step for chains in self.chains.values() for _, steps, _, _ in chains for step in steps)
+        return frozenset(p for goal in joining & relevant for p in reached(goal, self._made_of))
+
+    def _made_of(self, prop: URIRef) -> Iterable[URIRef]:
+        return self._makers.get(prop, ())
+
+    @cached_property
+    def _equating(self) -> frozenset[URIRef]:
+        """The properties whose triples make two nodes one."""
+        kinds = ("FunctionalProperty", "InverseFunctionalProperty")
+        return frozenset(p for kind in kinds for p in self.of_kind(kind) if isinstance(p, URIRef))
 
     @cached_property
     def _makers(self) -> dict[URIRef, set[URIRef]]:

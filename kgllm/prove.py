@@ -37,6 +37,7 @@ def prove(triple: Triple, store: GraphStore, ontology: Ontology, *, timeout_s: f
     """
     deadline = time.monotonic() + timeout_s
     relevant = ontology.rules.leading_to(triple[1])
+    leading_on = None if relevant is None else ontology.rules.leading_on(relevant) | {SAME_AS}
     known: dict[Triple, None] = {}
     asked: set[Node] = set()
     frontier: set[Node] = {end for end in (triple[0], triple[2]) if isinstance(end, URIRef)}
@@ -52,7 +53,8 @@ def prove(triple: Triple, store: GraphStore, ontology: Ontology, *, timeout_s: f
         is_whole = is_whole and all_fetched and closure.is_whole
         if triple in closure:
             break
-        frontier = {end for s, p, o in new if p != RDF_TYPE for end in (s, o) if not isinstance(end, Literal)}
+        further = [(s, o) for s, p, o in new if (p != RDF_TYPE if leading_on is None else p in leading_on)]
+        frontier = {end for ends in further for end in ends if not isinstance(end, Literal)}
     else:
         is_whole = False
     return Proof(tuple(closure.proof(triple)) if triple in closure else (), is_whole)
