@@ -45,6 +45,7 @@ T = TypeVar("T")
 MOST_BYTES = 8 << 20  # of one answer; the longest honest one is some tens of kilobytes
 CONNECT_S = 5.0
 CONNECT_TRIES = 3  # a server that refuses three times in half a second was never there
+LEAST_TRY = 0.125  # of the deadline: with less of it left a try would end with it, and hide why the one before failed
 REPEATS = 2  # after a failure of the server's own, which may be the request's fault
 PAUSE_S, LONGEST_PAUSE_S = 0.2, 4.0  # doubled at each try; the longest is what a restarted server waits to be found
 IDLE_S = 3.0  # uvicorn, under vLLM, ends a connection that was idle for five seconds
@@ -246,7 +247,7 @@ class ModelServer:
                             return await attempt()
                         except (UnreachableError, BrokeOffError, StatusError) as fault:
                             pause = patience.after(fault, known=self._known)
-                            if pause is None or time.monotonic() + pause >= deadline:
+                            if pause is None or time.monotonic() + pause + self.timeout_s * LEAST_TRY >= deadline:
                                 raise
                             why = f"the try before this one ended so: {fault.what}"
                             await asyncio.sleep(pause)

@@ -17,6 +17,7 @@ import kgllm
 from kgllm.answer import Answer
 from kgllm.assistant import Assistant
 from kgllm.errors import ModelServerError
+from kgllm.protocols import Usage
 from tests.conftest import DEMO_GRAPH, DEMO_ONTOLOGY, ROOT
 
 from .conftest import VllmServer
@@ -106,7 +107,9 @@ def test_what_the_model_says_beyond_its_facts_is_not_shown(answers: list[Answer]
 
 def test_most_of_a_prompt_is_in_the_prefix_cache_from_the_second_question_on(kg: Assistant) -> None:
     kg.ask("Who commanded Apollo 11?")
-    usage = kg.ask("When was Gemini 4 launched?").usage
+    # At this temperature it is chance in how many steps a question is planned, and with one the cache holds the least.
+    later = [f"When was Gemini {number} launched?" for number in range(3, 9)]
+    usage = sum((kg.ask(question).usage for question in later), Usage())
     assert usage.cached_tokens >= 0.7 * usage.prompt_tokens
 
 
