@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
 
+from kgllm import quantities
 from kgllm.answer import name_of
 from kgllm.ontology import RDF_TYPE
-from kgllm.terms import Literal, Node, Triple, clean
+from kgllm.terms import Literal, Node, Term, Triple, clean
 from kgllm.words import stem
 
-__all__ = ["LONGEST", "TURNED_ROUND", "roots", "what_is_not"]
+__all__ = ["LONGEST", "what_is_not"]
 
 LONGEST = 240  # characters of a sentence
-TURNED_ROUND = "who did it to whom"
 
 _GRAMMAR = frozenset(
     """
@@ -36,14 +35,7 @@ _NEGATIONS = frozenset(
 _PREPOSITIONS = frozenset(["by", "in", "on", "at", "of", "for", "to", "from", "with", "into"])
 _WORD = re.compile(r"\w+")
 _LINK_OR_MARKUP = re.compile(r"\w:\S|www\.|\w\.[a-z]{2,}|[<>\[\]{}*_`|\\#@]", re.I)
-_NUMBER = re.compile(r"(?<![\w.,−-])[−-]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?(?!\w|[.,:/−-][0-9])")
-_WRITTEN_NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?")
-_WRITTEN_DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:T.*)?")
 _PUNCTUATION = frozenset(" .,;:()'’\"“”„–—-")
-_MONTHS = (
-    "january|januar|jan", "february|februar|feb", "march|märz|mar", "april|apr", "may|mai", "june|juni|jun",
-    "july|juli|jul", "august|aug", "september|sept|sep", "october|oktober|oct", "november|nov", "december|dezember|dec",
-)  # fmt: skip
 
 
 def what_is_not(text: str, evidence: Sequence[Triple], labels: Mapping[Node, str]) -> str | None:
@@ -65,20 +57,20 @@ def what_is_not(text: str, evidence: Sequence[Triple], labels: Mapping[Node, str
     without_names = _without_names(said, list(names.values()))
     rest = _without_dates_and_numbers(without_names, evidence)
     words = _WORD.findall(rest)
-    known = roots(names.values())
+    known = _roots(names.values())
     if unknown := [word for word in words if word not in _GRAMMAR and not _is_known(word, known)]:
         return ", ".join(dict.fromkeys(unknown))
     if not set(rest) - set("".join(words)) <= _PUNCTUATION:
         return "signs that are no punctuation"
-    ends = roots(names[end] for s, _, o in evidence for end in (s, o))
-    if rest == without_names and ends.isdisjoint(roots([said])):
+    ends = _roots(names[end] for s, _, o in evidence for end in (s, o))
+    if rest == without_names and ends.isdisjoint(_roots([said])):
         return "that it is about these facts"
-    if _could_be_swapped(evidence):
+    if _could_be_swapped(evidence) or _is_swapped(said, evidence, names):
         return "which of the facts belong together; say each in a sentence of its own"
-    return TURNED_ROUND if _is_turned_round(said, evidence, names) else None
+    return "who did it to whom" if _is_turned_round(said, evidence, names) else None
 
 
-def roots(texts: Iterable[str]) -> set[str]:
+def _roots(texts: Iterable[str]) -> set[str]:
     """The roots of the words of some texts, those of grammar left out."""
     return {_root(word) for text in texts for word in _WORD.findall(text) if word not in _GRAMMAR}
 
@@ -106,29 +98,24 @@ def _without_names(text: str, names: Sequence[str]) -> str:
 
 def _without_dates_and_numbers(text: str, evidence: Sequence[Triple]) -> str:
     """The text without the dates and numbers of the evidence, in whatever form."""
-    literals = [str(o) for _, _, o in evidence if isinstance(o, Literal)]
-    for literal in literals:
-        if date := _WRITTEN_DATE.fullmatch(literal):
-            text = re.sub(_forms_of_date(*date.groups()), " ", text)
-    numbers = {Decimal(literal) for literal in literals if _WRITTEN_NUMBER.fullmatch(literal)}
-
-    def without(match: re.Match[str]) -> str:
-        return " " if Decimal(match.group().replace(",", "").replace("−", "-")) in numbers else match.group()
-
-    return _NUMBER.sub(without, text)
+    places = [place for _, _, o in evidence if isinstance(o, Literal) for place in _places_of_value(o, text)]
+    for start, end in places:
+        text = text[:start] + " " * (end - start) + text[end:]
+    return text
 
 
-def _forms_of_date(year: str, month: str, day: str) -> str:
-    name = f"(?:{_MONTHS[(int(month) - 1) % 12]})\\.?"
-    number = f"0?{int(day)}(?:st|nd|rd|th|\\.)?"
-    forms = (
-        f"{year}-{month}-{day}",
-        f"{number} (?:of )?{name},? {year}",
-        f"{name} {number},? {year}",
-        f"{name},? {year}",
-        f"(?:in|of|during|im jahr) (?:the year )?{year}",
-    )
-    return rf"(?<![\w.,/−-])(?:{'|'.join(forms)})(?!\w|[.,:/−-][0-9])"
+def _places_of_value(literal: Literal, text: str) -> Iterator[tuple[int, int]]:
+    """Where a text writes the date or number of a literal; a date that it writes in full is not also its year."""
+    date, number = quantities.of_literal(literal)
+    full: list[tuple[int, int]] = []
+    for start, end, written in quantities.dates(text):
+        if date is not None and not any(first <= start and end <= last for first, last in full):
+            full.append((start, end))
+            if written.agrees(date):
+                yield start, end
+    for start, end, quantity in quantities.numbers(text):
+        if number is not None and quantity == number:
+            yield start, end
 
 
 def _could_be_swapped(evidence: Sequence[Triple]) -> bool:
@@ -136,6 +123,34 @@ def _could_be_swapped(evidence: Sequence[Triple]) -> bool:
     return any(
         p == q and s != t and o != u for number, (s, p, o) in enumerate(evidence) for t, q, u in evidence[:number]
     )
+
+
+def _is_swapped(said: str, evidence: Sequence[Triple], names: Mapping[Node, str]) -> bool:
+    """Whether two facts of one node have their words in one order and their values in the other."""
+    for number, (s, p, o) in enumerate(evidence):
+        for t, q, u in evidence[:number]:
+            if s != t or p == q:
+                continue
+            own, other = _roots([names[p]]), _roots([names[q]])
+            word, other_word = _first_word(said, own - other), _first_word(said, other - own)
+            end, other_end = _first_place(said, o, names), _first_place(said, u, names)
+            is_said = min(word, other_word, end, other_end) >= 0
+            if is_said and (word - other_word) * (end - other_end) < 0:
+                return True
+    return False
+
+
+def _first_word(said: str, roots: set[str]) -> int:
+    """Where the first word with one of the roots begins, -1 if none has."""
+    return next((match.start() for match in _WORD.finditer(said) if _root(match.group()) in roots), -1)
+
+
+def _first_place(said: str, end: Term, names: Mapping[Node, str]) -> int:
+    """Where the end of a fact is first named, or written as a date or number; -1 if nowhere."""
+    if isinstance(end, Literal) and (places := list(_places_of_value(end, said))):
+        return min(places)[0]
+    found = re.search(rf"(?<!\w){re.escape(names[end])}(?!\w)", said)
+    return found.start() if found else -1
 
 
 def _is_turned_round(said: str, evidence: Sequence[Triple], names: Mapping[Node, str]) -> bool:
@@ -158,14 +173,14 @@ def _wrong_ways(subject: str, label: str, object_: str, words: Sequence[str]) ->
     if head and last in _PREPOSITIONS:
         yield rf"{s}{few}{re.escape(head)}{the}{o}"
         yield rf"\b{re.escape(head.rpartition(' ')[2])} {last} (?:the )?{s}"
-        for verb in {word for word in words if _root(word) in roots([head]) and word not in _WORD.findall(label)}:
+        for verb in {word for word in words if _root(word) in _roots([head]) and word not in _WORD.findall(label)}:
             yield rf"\b{verb} by (?:the )?{o}"
             yield rf"{o}{few}{verb}{the}{s}"
         return
     yield rf"\bof (?:the )?{o}"
     yield rf"{o}['’]"
     yield rf"\b{re.escape(label)} by (?:the )?{o}"
-    stems = roots([label])
+    stems = _roots([label])
     does, done = (o, s) if label.endswith("ed") else (s, o)  # "directed" says what its subject does, "director" not
     for verb in {word for word in words if _root(word) in stems and word not in _WORD.findall(label)}:
         yield rf"\b{verb} by (?:the )?{does}"

@@ -110,6 +110,20 @@ class Rules:
         return found
 
     @cached_property
+    def without_guesses(self) -> Rules:
+        """These rules but for those that make two nodes one because they share a value, or have one too many.
+
+        That more often shows a fault, of the data or of a claim, which would spread from one node to the other.
+        """
+        sure = Rules(self.axioms)
+        sure.kinds |= {"FunctionalProperty": {}, "InverseFunctionalProperty": {}}
+        sure.keys.clear()
+        for table in (sure.by_property, sure.by_class, sure.counting):
+            for term, restrictions in table.items():
+                table[term] = [restriction for restriction in restrictions if not restriction.kind.startswith("max")]
+        return sure
+
+    @cached_property
     def deprecated(self) -> frozenset[Node]:
         """The terms that are not to be used any more."""
         marked = [s for s, o in self.axioms.pairs(OWL + "deprecated") if str(o) in {"true", "1"}]

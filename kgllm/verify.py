@@ -1,48 +1,50 @@
 """Verify: whether a graph bears out sentences that somebody else wrote, another model's answer say.
 
-A sentence is read as triples between the nodes, classes, numbers and dates that it names, by properties whose names it
-uses; it says one of these readings only if it says nothing else (``kgllm.borne_out``). Then the graph and its ontology
-decide: what it states is asserted, what follows is entailed, what an axiom excludes is contradicted. The world is open:
-what is merely not stated is unsupported.
+A sentence is read whole, as statements about the nodes, dates and numbers that it names, by the names that the ontology
+gives its properties and classes (``kgllm.claims``). Then the graph and its ontology decide: what it states is asserted,
+what follows is entailed, what an axiom excludes is contradicted. The world is open: what is merely not stated is
+unsupported, and so is a sentence that cannot be read.
 """
 
 from __future__ import annotations
 
 import re
-from calendar import monthrange
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations, islice, product
-from typing import Any
+from functools import cached_property
+from itertools import product
+from typing import Any, TypeAlias
 
+from kgllm import quantities
 from kgllm.answer import Verdict, sentence
-from kgllm.borne_out import TURNED_ROUND, roots, what_is_not
+from kgllm.claims.nouns import nouns
+from kgllm.claims.sentences import Noun, Statement, readings
+from kgllm.claims.splitting import split
+from kgllm.claims.wordings import BE, HAVE, PREPOSITIONS, Wordings
 from kgllm.consistency import contradictions
-from kgllm.datatypes import comparable
 from kgllm.entailment import Closure, Derivation, close
 from kgllm.index import Index
-from kgllm.link import Links, Mention, link
 from kgllm.lookup import shown
+from kgllm.names import normalise
+from kgllm.owl_rules import Rules
 from kgllm.similarity import Vocabulary
 from kgllm.terms import Literal, Namespaces, Node, Term, Triple, URIRef, clean, n3, triple_n3
-from kgllm.vocabularies import NUMERIC, RDF_TYPE, XSD, is_vocabulary
-from kgllm.words import is_negated, stem
+from kgllm.vocabularies import RDF_TYPE
+from kgllm.words import is_function_word, tokenize
 
 __all__ = ["SentenceVerdict", "Verification", "verify"]
 
-_NAMED = 0.4  # score from which a mention is taken to name a node; what it does not name, nothing bears out
-_CANDIDATES = 2  # nodes that a mention may name
-_READINGS = 8  # ways to take the mentions of a sentence together
-_GENERIC = frozenset(["date", "time", "year", "place"])  # stems that what is said of a date or a place leaves out
-_MOST_FACTS = 40  # of which evidence is put together
-_NAMINGS = 64  # ways to call the properties of some facts
-_TOGETHER = 3  # facts that a sentence may say at once
-_FACTS = 2_000  # of the nodes a sentence names
-_SENTENCE_END = re.compile(r"(?<=[.!?])[\"”’)]*\s+(?=[\"“(]?[A-ZÄÖÜ0-9])")
-_NOT = re.compile(r"\b(?:not|never|nicht|nie|niemals)\b|n['’]t\b", re.IGNORECASE)
-_NUMBER = re.compile(r"(?<![\w.,])[-−]?\d[\d,]*(?:\.\d+)?")
-_YEAR = re.compile(r"\b[12]\d{3}\b")
-_BEST: tuple[Verdict, ...] = ("unsupported", "contradicted", "entailed", "asserted")  # of the readings of one sentence
+_LONGEST = 80  # tokens of a sentence that is read
+_FACTS = 5_000  # of the nodes that a sentence names, in each direction
+_MOST_DERIVED = 50_000
+_OPTIONS = 24  # triples that a statement may mean, beyond which nothing is said to contradict it
+_NOT_CUT = re.compile(r"\b(do|does|did|is|are|was|were|has|have|had)n['’]t\b", re.IGNORECASE)
+_CITED = re.compile(r"\s*(?:\[[0-9]+\])+…?")
+_ONE_VALUE = frozenset(["functional", "maxCardinality"])  # two nodes may yet be one, but that is not what is claimed
+_Option: TypeAlias = tuple[URIRef, URIRef, URIRef | Noun]
+"""A triple that a statement may mean; a value is given by the noun that writes it."""
+_Against: TypeAlias = tuple[tuple[Triple, ...], str, bool]
+"""The evidence against a triple, the reason in words, and whether it is one for sure."""
 _WORST: tuple[Verdict, ...] = ("contradicted", "unsupported", "entailed", "asserted")
 
 
@@ -104,233 +106,296 @@ class Verification:
 def verify(text: str, *, vocabulary: Vocabulary, timeout_s: float = 30) -> Verification:
     """The verdict of the graph on each sentence of a text. Raises what the store raises."""
     index = vocabulary.index
-    sentences = [part.strip() for part in _SENTENCE_END.split(" ".join(text.split())) if part.strip()]
-    claims = tuple(_Reader(said, vocabulary, timeout_s).verdict() for said in sentences)
+    wordings, rules = Wordings(index.ontology), index.ontology.rules.without_guesses
+    claims: list[SentenceVerdict] = []
+    earlier: tuple[URIRef, ...] = ()
+    for said in split(text, index):
+        claim = _Sentence(said, index, wordings, rules, earlier, timeout_s)
+        claims.append(claim.verdict())
+        earlier = claim.nodes or earlier
     terms = {term for claim in claims for t in [*claim.evidence, *(t for t, _ in claim.steps)] for term in t}
-    labels = _labels(index, [term for term in terms if isinstance(term, URIRef)])
-    return Verification(text, claims, labels, index.namespaces)
+    labels = _labels(index, terms)
+    return Verification(text, tuple(claims), labels, index.namespaces)
 
 
-class _Reader:
+class _Sentence:
     """One sentence, what it names, and what the graph says of that."""
 
-    def __init__(self, text: str, vocabulary: Vocabulary, timeout_s: float) -> None:
+    def __init__(
+        self, text: str, index: Index, wordings: Wordings, rules: Rules, earlier: Sequence[URIRef], timeout_s: float
+    ) -> None:
         self.text = text
-        self.is_negated = is_negated(text)
-        self.positive = " ".join(_NOT.sub(" ", text).split()) if self.is_negated else text
-        self.index: Index = vocabulary.index
-        self.ontology = self.index.ontology
+        self.index = index
+        self.ontology = index.ontology
+        self.wordings = wordings
+        self.rules = rules
         self.timeout_s = timeout_s
-        self.links: Links = link(self.positive, vocabulary=vocabulary)
-        self.stems = _stems(self.positive)
+        self.plain = _NOT_CUT.sub(r"\1 not", _CITED.sub("", text))
+        self.tokens = tokenize(self.plain)
+        self.nouns: dict[int, list[Noun]] = {}
+        if len(self.tokens) <= _LONGEST:
+            for noun in nouns(self.plain, self.tokens, index, earlier):
+                self.nouns.setdefault(noun.first, []).append(noun)
+
+    @property
+    def nodes(self) -> tuple[URIRef, ...]:
+        """All that it may name."""
+        return tuple(dict.fromkeys(node for nouns in self.nouns.values() for noun in nouns for node in noun.nodes))
 
     def verdict(self) -> SentenceVerdict:
-        """What the graph says of the sentence; a denial is contradicted by what it denies, and never borne out."""
-        found = self._of_positive()
-        if not self.is_negated:
-            return found
-        if found.verdict in {"asserted", "entailed"}:
-            reason = "the graph says what it denies"
-            return SentenceVerdict(self.text, "contradicted", found.evidence, found.steps, reason)
-        reason = "the graph does not say what it denies, which does not make that false"
+        """What the graph says of the sentence, by that way to read it which it bears out best.
+
+        It is contradicted where every way to read it is.
+        """
+        if self.plain.rstrip().endswith("?"):
+            return self._unsupported("a question claims nothing")
+        if len(self.tokens) > _LONGEST:
+            return self._unsupported("it is too long to be one claim")
+        if not self.nodes:
+            return self._unsupported("it names nothing that the graph has")
+        found = [self._of_reading(said) for said in readings([t.text for t in self.tokens], self.nouns, self.wordings)]
+        for verdict in ("asserted", "entailed"):
+            if borne_out := next((claim for claim in found if claim.verdict == verdict), None):
+                return borne_out
+        open_ones = [claim for claim in found if claim.verdict == "unsupported"]
+        return (open_ones or found or [self._unsupported(self._not_read())])[0]
+
+    def _unsupported(self, reason: str) -> SentenceVerdict:
         return SentenceVerdict(self.text, "unsupported", reason=reason)
 
-    def _of_positive(self) -> SentenceVerdict:
-        named = [m for m in self.links.mentions if m.score >= _NAMED and _nodes(m)]
-        if not named:
-            return SentenceVerdict(self.text, "unsupported", reason="it names nothing that the graph has")
-        readings = list(islice(product(*(_nodes(m)[:_CANDIDATES] for m in named)), _READINGS))
-        found = [self._reading(named, nodes) for nodes in readings]
-        return max(found, key=lambda claim: _BEST.index(claim.verdict))
+    def _not_read(self) -> str:
+        """Which of its words nothing in the graph answers to; or that they do not go together."""
+        named = {place for nouns in self.nouns.values() for noun in nouns for place in range(noun.first, noun.last)}
+        words = [
+            token.text
+            for place, token in enumerate(self.tokens)
+            if place not in named
+            and token.is_word
+            and token.lower not in BE | HAVE | PREPOSITIONS
+            and (not is_function_word(token.text) or token.lower in {"only", "all", "every", "no", "some", "any"})
+            and not self.wordings.knows(token.text)
+        ]
+        if words:
+            return f"the graph has no word for {', '.join(f'“{word}”' for word in dict.fromkeys(words))}"
+        return "no relation of the graph is said by these words between what it names"
 
-    def _reading(self, mentions: Sequence[Mention], nodes: Sequence[URIRef]) -> SentenceVerdict:
-        """The verdict if the mentions name these nodes."""
-        text, labels = self._with_labels(mentions, nodes)
-        closure = self._closure(nodes)
-        said = [triple for triple in closure if self._is_said(triple, set(nodes), text)]
-        said = sorted(said, key=lambda triple: closure.derivation(triple) is not None)[:_MOST_FACTS]
-        for count in range(1, _TOGETHER + 1):
-            for facts in combinations(said, count):
-                if self._says(text, facts, labels):
-                    return self._borne_out(facts, closure)
-        return self._against(text, nodes, closure, labels)
+    # What the graph says of that
 
-    def _with_labels(self, mentions: Sequence[Mention], nodes: Sequence[URIRef]) -> tuple[str, dict[Node, str]]:
-        """The sentence with each node by its label, and the labels of all that may be said of them."""
-        tokens, text = self.links.tokens, self.positive
-        labels = _labels(self.index, nodes)
-        for mention, node in sorted(zip(mentions, nodes, strict=True), key=lambda pair: -pair[0].first):
-            start, end = tokens[mention.first].start, tokens[mention.last - 1].end
-            text = f"{text[:start]}{labels.get(node, text[start:end])}{text[end:]}"
-        ontology = self.ontology
-        labels |= {iri: ontology.label(iri) for iri in (*ontology.properties, *ontology.classes)}
-        return text, labels
+    @cached_property
+    def facts(self) -> tuple[Triple, ...]:
+        """What the graph states of the nodes: all that begins at them, and what ends there by a relation it may mean.
 
-    def _closure(self, nodes: Sequence[URIRef]) -> Closure:
-        """What the graph states of the nodes, and the classes of what it states, with what follows."""
-        values = " ".join(map(n3, dict.fromkeys(nodes)))
-        triples: list[Triple] = []
-        for query in (
-            f"SELECT ?s ?p ?o WHERE {{ VALUES ?s {{ {values} }} ?s ?p ?o }}",
-            f"SELECT ?s ?p ?o WHERE {{ VALUES ?o {{ {values} }} VALUES ?s {{ {values} }} ?s ?p ?o }}",
-            f"SELECT DISTINCT ?o ?p ?c WHERE {{ VALUES ?s {{ {values} }} ?s ?q ?o . "
-            f"BIND({n3(RDF_TYPE)} AS ?p) ?o ?p ?c }}",
-        ):
-            rows = self.index.store.select(query, timeout_s=self.timeout_s, limit=_FACTS).rows
-            triples += rows  # type: ignore[arg-type]  # every variable is bound
-        return close(triples, self.ontology.rules, timeout_s=self.timeout_s)
-
-    def _is_said(self, triple: Triple, nodes: set[URIRef], text: str) -> bool:
-        """Whether a triple could be among what the sentence says: both its ends stand in it."""
-        s, p, o = triple
-        if s not in nodes or (is_vocabulary(p) and p != RDF_TYPE):
-            return False
-        if p == RDF_TYPE:
-            return isinstance(o, URIRef) and o in self.ontology.classes and self._has(self.ontology.classes[o].names)
-        if isinstance(o, Literal):
-            return self._has([str(o)]) or bool(_numbers(text) & {comparable(o)[1]}) or str(o)[:4] in _YEAR.findall(text)
-        return o in nodes and s != o
-
-    def _has(self, names: Iterable[str]) -> bool:
-        """Whether all words of one of the names stand in the sentence."""
-        return any(words <= self.stems for name in names if (words := _stems(name)))
-
-    def _says(self, text: str, facts: Sequence[Triple], labels: Mapping[Node, str]) -> bool:
-        """Whether the sentence says these facts and no more, by one of the names that each property has.
-
-        By none of its names may it say them the other way round.
+        Of transitive relations and of chains also what lies further on.
         """
-        if len(facts) > 1 and not all(_is_told(fact, text, labels) for fact in facts if fact[1] == RDF_TYPE):
+        rules = self.rules
+        nodes = " ".join(map(n3, self.nodes))
+        meant = self._with_relatives(self.wordings.properties_with([token.text for token in self.tokens]))
+        by = " ".join(map(n3, sorted(meant)))
+        queries = [
+            f"SELECT ?s ?p ?o WHERE {{ VALUES ?s {{ {nodes} }} ?s ?p ?o }}",
+            f"SELECT ?s ?p ?o WHERE {{ VALUES ?o {{ {nodes} }} VALUES ?s {{ {nodes} }} ?s ?p ?o }}",
+            f"SELECT ?s ?p ?o WHERE {{ VALUES ?o {{ {nodes} }} VALUES ?p {{ {by} }} ?s ?p ?o }}",
+        ]
+        for p in sorted(meant & rules.of_kind("TransitiveProperty").keys()):
+            queries.append(
+                f"SELECT ?s ({n3(p)} AS ?p) ?o WHERE {{ VALUES ?a {{ {nodes} }} ?a {n3(p)}* ?s . ?s {n3(p)} ?o }}"
+            )
+        for steps in {steps for chains in rules.chains.values() for whole, steps, _, _ in chains if whole in meant}:
+            for place, step in enumerate(steps[1:], start=1):
+                way, last = "/".join(map(n3, steps[:place])), n3(step)
+                queries.append(
+                    f"SELECT ?s ({last} AS ?p) ?o WHERE {{ VALUES ?a {{ {nodes} }} ?a {way} ?s . ?s {last} ?o }}"
+                )
+        found: dict[Triple, None] = {}
+        for query in queries:
+            rows = self.index.store.select(query, timeout_s=self.timeout_s, limit=_FACTS)
+            found.update(dict.fromkeys(rows.rows))  # type: ignore[arg-type]  # every variable is bound
+        return tuple(found)
+
+    def _with_relatives(self, properties: set[URIRef]) -> set[URIRef]:
+        """Some properties and those whose triples make triples of them: narrower ones and inverses."""
+        seen, waiting = set(properties), list(properties)
+        while waiting:
+            p = waiting.pop()
+            known = self.ontology.properties.get(p)
+            for q in (*self.ontology.subproperties(p), *(known.inverses if known else ())):
+                if q not in seen:
+                    seen.add(q)
+                    waiting.append(q)
+        return seen
+
+    @cached_property
+    def closure(self) -> Closure:
+        """The facts and what follows from them."""
+        return close(self.facts, self.rules, timeout_s=self.timeout_s, most=_MOST_DERIVED)
+
+    @cached_property
+    def _before(self) -> set[object]:
+        """What is wrong with the facts themselves."""
+        return {(v.focus, v.path, v.constraint) for v in contradictions(self.closure, self.ontology)}
+
+    # The verdict on one way to read it
+
+    def _of_reading(self, said: Sequence[Statement]) -> SentenceVerdict:
+        judged = [self._of_statement(statement) for statement in said]
+        worst = min(judged, key=lambda claim: _WORST.index(claim.verdict))
+        if worst.verdict in {"contradicted", "unsupported"}:
+            return worst
+        evidence = tuple(dict.fromkeys(triple for claim in judged for triple in claim.evidence))
+        steps = tuple(dict(step for claim in judged for step in claim.steps).items())
+        if worst.verdict == "entailed":
+            steps = tuple(dict(step for triple in evidence for step in self.closure.proof(triple)).items()) or steps
+        return SentenceVerdict(self.text, worst.verdict, evidence, steps, worst.reason)
+
+    def _of_statement(self, statement: Statement) -> SentenceVerdict:
+        held = sorted(self._held(statement), key=lambda evidence: any(map(self.closure.derivation, evidence)))
+        if held and statement.is_negated:
+            steps = self._steps(held[0])
+            return SentenceVerdict(self.text, "contradicted", held[0], steps, "the graph says what it denies")
+        if held:
+            steps = self._steps(held[0])
+            return SentenceVerdict(self.text, "entailed" if steps else "asserted", held[0], steps)
+        options = list(self._options(statement))
+        is_vague = self.wordings.is_vague(statement.words)
+        against = [self._against(option, is_vague=is_vague) for option in options[:_OPTIONS]]
+        found = [each for each in against if each is not None]
+        if found and len(found) == len(options):
+            evidence, reason, _ = found[0]
+            if not statement.is_negated:
+                return SentenceVerdict(self.text, "contradicted", evidence, (), reason)
+            if all(sure for _, _, sure in found):
+                return SentenceVerdict(self.text, "entailed", evidence, (), reason)
+        if statement.is_negated:
+            return self._unsupported("the graph does not say what it denies, which does not make that false")
+        return self._unsupported(self._missing(statement, options))
+
+    def _steps(self, evidence: Sequence[Triple]) -> tuple[tuple[Triple, Derivation | None], ...]:
+        """The steps to some triples if any of them took one."""
+        if all(self.closure.derivation(triple) is None for triple in evidence):
+            return ()
+        return tuple(dict(step for triple in evidence for step in self.closure.proof(triple)).items())
+
+    def _held(self, statement: Statement) -> Iterator[tuple[Triple, ...]]:
+        """The evidence of each way in which a statement holds."""
+        closure = self.closure
+        if statement.form == "count":
+            for p, s in product(self._counted(statement), statement.left.nodes):
+                values = closure.objects(s, p)
+                if _is_count(statement.right, len(values)) and len(self.facts) < _FACTS:
+                    yield tuple((s, p, value) for value in values)
+            return
+        for s, p, end in self._options(statement):
+            values = closure.objects(s, p)
+            if statement.is_one_event and len(values) > 1:
+                continue
+            if isinstance(end, URIRef):
+                if end in values:
+                    yield ((s, p, end),)
+            else:
+                yield from (((s, p, value),) for value in values if self._agrees(value, p, end))
+
+    def _counted(self, statement: Statement) -> list[URIRef]:
+        return sorted(m.property for m in self.wordings.meanings("noun", statement.words))
+
+    def _options(self, statement: Statement) -> Iterator[_Option]:
+        """The triples that a statement may mean."""
+        left, right = statement.left, statement.right
+        if statement.form == "class":
+            yield from ((s, RDF_TYPE, cls) for s, cls in product(left.nodes, self.wordings.classes(statement.words)))
+        if statement.form == "class" or statement.form == "count" or right is None:
+            return
+        for meaning in sorted(self.wordings.meanings(statement.form, statement.words), key=str):
+            subject, end = (right, left) if meaning.is_turned else (left, right)
+            if (meaning.needs == "date" and end.date is None) or (meaning.needs == "node" and not end.nodes):
+                continue
+            yield from (
+                (s, meaning.property, o) for s, o in product(subject.nodes, end.nodes) if s != o or left != right
+            )
+            if self._has_values(meaning.property):
+                yield from ((s, meaning.property, end) for s in subject.nodes)
+
+    def _has_values(self, p: URIRef) -> bool:
+        known = self.ontology.properties.get(p)
+        return known is not None and any(signature.literal for signature in known.signatures)
+
+    def _agrees(self, value: Term, p: URIRef, noun: Noun) -> bool | None:
+        """Whether a literal is what a noun writes; ``None`` if one of them says too little to tell."""
+        if not isinstance(value, Literal):
             return False
-        said = self._without_units(text, facts)
-        missing = []
-        for names in islice(product(*(self._names(p) for _, p, _ in facts)), _NAMINGS):
-            named: dict[Node, str] = {p: name for (_, p, _), name in zip(facts, names, strict=True)}
-            missing.append(what_is_not(said, facts, {**labels, **named}))
-        return None in missing and TURNED_ROUND not in missing
+        date, number = quantities.of_literal(value)
+        if noun.date is not None and date is not None and (number is None or noun.number is None):
+            return noun.date.agrees(date)
+        if noun.number is not None and number is not None:
+            return noun.number.agrees(number, self._units(p))
+        if any(character.isdigit() for character in str(value)):
+            return str(value).casefold() == noun.text.casefold()
+        return normalise(str(value)) == normalise(noun.text)
 
-    def _names(self, p: URIRef) -> list[str]:
-        """The names of a property that the sentence uses, every word of them: who commands is no module's pilot."""
-        prop = self.ontology.properties.get(p)
-        if prop is None:
-            return [self.ontology.label(p)] if p == RDF_TYPE else []
-        said = roots([self.positive])
-        return [name for name in dict.fromkeys([prop.label, *prop.names]) if roots([name]) - _GENERIC <= said]
-
-    def _without_units(self, text: str, facts: Sequence[Triple]) -> str:
-        """The sentence without the units behind its numbers that the description of a property with numbers names."""
-        measured = [p for _, p, o in facts if isinstance(o, Literal) and str(o.datatype) in NUMERIC]
-        described = [self.ontology.properties[p] for p in measured if p in self.ontology.properties]
-        units = {word.casefold() for prop in described for word in re.findall(r"[^\W\d]+", prop.description)}
-
-        def kept(match: re.Match[str]) -> str:
-            return match[1] if match[2].casefold() in units else match[0]
-
-        return re.sub(r"(\d)\s*([^\W\d]+)\b", kept, text)
-
-    def _borne_out(self, facts: Sequence[Triple], closure: Closure) -> SentenceVerdict:
-        """The verdict on a sentence that says facts which hold."""
-        steps = dict(step for fact in facts for step in closure.proof(fact))
-        if all(closure.derivation(fact) is None for fact in facts):
-            return SentenceVerdict(self.text, "asserted", tuple(facts))
-        return SentenceVerdict(self.text, "entailed", tuple(facts), tuple(steps.items()))
+    def _units(self, p: URIRef) -> set[str]:
+        """The units in the names of a property, or else in its description."""
+        known = self.ontology.properties.get(p)
+        texts = [] if known is None else [known.label, *known.names, self.ontology.label(p)]
+        return quantities.units_in(texts) or quantities.units_in([known.description] if known else [])
 
     # What is against it
 
-    def _against(
-        self, text: str, nodes: Sequence[URIRef], closure: Closure, labels: Mapping[Node, str]
-    ) -> SentenceVerdict:
-        """The verdict on a sentence that says nothing which holds: whether an axiom excludes what it does say."""
-        given = [triple for triple in closure if closure.derivation(triple) is None]
-        claimed = next((c for c in self._claimed(text, nodes, closure) if self._says(text, [c], labels)), None)
-        if claimed is None:
-            reason = "no relation of the graph between what it names says what it says"
-            return SentenceVerdict(self.text, "unsupported", reason=reason)
-        before = {(v.focus, v.path, v.constraint) for v in contradictions(closure, self.ontology)}
-        whole = close([*given, claimed], self.ontology.rules, timeout_s=self.timeout_s)
-        for found in contradictions(whole, self.ontology):
-            is_one_value = found.constraint in {"functional", "maxCardinality"}
-            is_new = (found.focus, found.path, found.constraint) not in before
-            if is_new and (found.severity == "Violation" or is_one_value):
-                evidence = self._excluding(claimed, closure)
-                told = " ".join(self._told(triple, labels) for triple in evidence[:1])
-                return SentenceVerdict(self.text, "contradicted", evidence, (), f"{told} {found.message}".strip())
-        reason = f"the graph does not say, nor does it follow: {sentence(claimed, labels)}"
-        return SentenceVerdict(self.text, "unsupported", reason=reason)
+    def _against(self, option: _Option, *, is_vague: bool) -> _Against | None:
+        """What excludes a triple, why, and whether for sure: two nodes could yet be one."""
+        s, p, end = option
+        if isinstance(end, Noun):
+            return self._against_value(s, p, end)
+        claimed = (s, p, end)
+        if is_vague:
+            return None
+        whole = close([*self.facts, claimed], self.rules, timeout_s=self.timeout_s, most=_MOST_DERIVED)
+        for found in contradictions(whole, self.ontology, focus={s, end}) if whole.is_whole else ():
+            is_sure = found.severity == "Violation"
+            is_new = (found.focus, found.path, found.constraint) not in self._before
+            if is_new and (is_sure or found.constraint in _ONE_VALUE):
+                evidence = self._excluding(claimed)
+                told = " ".join(self._told(triple) for triple in evidence[:1])
+                return evidence, f"{told} {found.message}".strip(), is_sure
+        return None
 
-    def _told(self, triple: Triple, labels: Mapping[Node, str]) -> str:
-        own = _labels(self.index, [part for part in triple if isinstance(part, URIRef)])
-        return sentence(triple, {**labels, **own})
+    def _against_value(self, s: URIRef, p: URIRef, noun: Noun) -> _Against | None:
+        for denied in self.rules.denied:
+            if denied[:2] == (s, p) and self._agrees(denied[2], p, noun):
+                return (), f"the ontology denies it: {self._told(denied)}", True
+        own = tuple((s, p, value) for value in self.closure.objects(s, p))
+        if p not in self.ontology.rules.of_kind("FunctionalProperty") or not own:
+            return None
+        if any(self._agrees(value, p, noun) is not False for _, _, value in own):
+            return None
+        return own, f"{self._told(own[0])} {self.ontology.label(p)} has one value at most", True
 
-    def _excluding(self, claimed: Triple, closure: Closure) -> tuple[Triple, ...]:
+    def _told(self, triple: Triple) -> str:
+        return sentence(triple, _labels(self.index, triple))
+
+    def _excluding(self, claimed: Triple) -> tuple[Triple, ...]:
         """What the graph states that a claim does not go together with: its own value, or the classes of its ends."""
         s, p, o = claimed
-        own = [(s, p, value) for value in closure.objects(s, p) if value != o] if p != RDF_TYPE else []
+        own = [(s, p, value) for value in self.closure.objects(s, p) if value != o] if p != RDF_TYPE else []
         ends = [end for end in (s, o) if isinstance(end, URIRef)]
-        types = [
-            (e, RDF_TYPE, c) for e in ends for c in closure.types(e) if closure.derivation((e, RDF_TYPE, c)) is None
-        ]
-        return tuple(own) or tuple(types)
+        types = [(e, RDF_TYPE, c) for e in ends for c in self.closure.types(e)]
+        return tuple(own) or tuple(triple for triple in types if self.closure.derivation(triple) is None)
 
-    def _claimed(self, text: str, nodes: Sequence[URIRef], closure: Closure) -> Iterator[Triple]:
-        """Triples that do not hold and that the sentence could mean: between what it names, by what it calls it."""
-        properties = [p for p in self.ontology.properties.values() if not is_vocabulary(p.iri) and self._names(p.iri)]
-        for cls in self.ontology.classes.values():
-            if self._has(cls.names):
-                yield from ((node, RDF_TYPE, cls.iri) for node in nodes)
-        for prop in properties:
-            for s in dict.fromkeys(nodes):
-                yield from ((s, prop.iri, o) for o in dict.fromkeys(nodes) if o != s)
-                for value in closure.objects(s, prop.iri):
-                    if isinstance(value, Literal):
-                        yield from ((s, prop.iri, other) for other in _others(value, text))
+    def _missing(self, statement: Statement, options: Sequence[_Option]) -> str:
+        """What the graph would have to say."""
+        if statement.form == "count":
+            return f"the graph does not have {' '.join(statement.words)} in that number"
+        if not options:
+            return "no relation of the graph is said by these words between what it names"
+        s, p, end = options[0]
+        if isinstance(end, Noun):
+            subject = self.index.label(s)
+            return f"the graph has no {clean(self.ontology.label(p))} {clean(end.text)} of {clean(subject)}"
+        return f"the graph does not say, nor does it follow: {self._told((s, p, end))}"
 
 
-def _is_told(fact: Triple, text: str, labels: Mapping[Node, str]) -> bool:
-    """Whether a sentence says of a node that it is of a class, and does not merely use the words of both."""
-    node, cls = (re.escape(labels.get(part, "\0")) for part in (fact[0], fact[2]))
-    is_a = r"\W+(?:is|was|ist|war)\W+(?:an?|the|eine?|der|die|das)\W+"
-    return re.search(rf"(?<!\w)(?:{node}{is_a}(?:\w+\W+)?{cls}|{cls}\W+{node})(?!\w)", text, re.IGNORECASE) is not None
+def _labels(index: Index, terms: Iterable[Node]) -> dict[Node, str]:
+    found = index.labels(term for term in terms if isinstance(term, URIRef))
+    return {iri: label for iri, label in found.items()}  # noqa: C416 - as nodes, of which an IRI is one
 
 
-def _labels(index: Index, terms: Iterable[URIRef]) -> dict[Node, str]:
-    return dict(index.labels(terms).items())
-
-
-def _nodes(mention: Mention) -> list[URIRef]:
-    """The nodes that a mention may name, those much less likely than the best left out."""
-    return [
-        c.description.iri
-        for c in mention.candidates
-        if c.description is not None and c.description.kind == "node" and c.score >= mention.score - 0.15
-    ]
-
-
-def _stems(text: str) -> set[str]:
-    return {stem(word) for word in re.findall(r"\w+", text)}
-
-
-def _numbers(text: str) -> set[object]:
-    """The values of the numbers in a text."""
-    return {comparable(Literal(number, datatype=URIRef(XSD + "decimal")))[1] for number in _written_numbers(text)}
-
-
-def _written_numbers(text: str) -> list[str]:
-    """The numbers in a text as a literal writes them."""
-    return [number.replace(",", "").replace("−", "-") for number in _NUMBER.findall(text)]
-
-
-def _others(value: Literal, text: str) -> Iterator[Term]:
-    """Literals like one of the graph, with the numbers, years and dates of a sentence instead of its own."""
-    if str(value.datatype) in NUMERIC:
-        for number in _written_numbers(text):
-            yield Literal(number, datatype=value.datatype, normalize=False)
-    for year in _YEAR.findall(text) if re.match(r"\d{4}", str(value)) else ():
-        if year != str(value)[:4]:
-            yield Literal(year + str(value)[4:], datatype=value.datatype, normalize=False)
-    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", str(value)):
-        days = [int(day) for day in re.findall(r"\b\d{1,2}\b", text)]
-        for year, month, day in product(_YEAR.findall(text), range(1, 13), days):
-            written = f"{year}-{month:02}-{day:02}"
-            if written != str(value) and 1 <= day <= monthrange(int(year), month)[1]:
-                yield Literal(written, datatype=value.datatype, normalize=False)
+def _is_count(noun: Noun | None, count: int) -> bool:
+    return noun is not None and noun.number is not None and not noun.number.unit and noun.number.value == count

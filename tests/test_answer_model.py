@@ -38,6 +38,7 @@ LABELS: dict[Node, str] = {
     ex("sv"): "Saturn V",
     ex("commander"): "commander",
     ex("launched"): "launch date",
+    ex("landed"): "landing date",
     ex("mass"): "mass",
     ex("capital"): "capital of",
     ex("directed"): "directed by",
@@ -46,6 +47,7 @@ LABELS: dict[Node, str] = {
 COMMANDER = (ex("a11"), ex("commander"), ex("na"))
 OTHER = (ex("a13"), ex("commander"), ex("jl"))
 DATE = (ex("a11"), ex("launched"), Literal("1969-07-16", datatype=URIRef(XSD + "date")))
+LANDED = (ex("a11"), ex("landed"), Literal("1969-07-24", datatype=URIRef(XSD + "date")))
 MASS = (ex("sv"), ex("mass"), Literal("2970000.0", datatype=URIRef(XSD + "decimal")))
 CAPITAL = (ex("Paris"), ex("capital"), ex("France"))
 DIRECTED = (ex("Alien"), ex("directed"), ex("Scott"))
@@ -85,6 +87,8 @@ def test_what_code_says_is_borne_out() -> None:
         ("Alien was directed by Scott.", [DIRECTED]),
         ("Apollo 11 is a crewed mission.", [KIND]),
         ("Neil Armstrong commanded Apollo 11, which was launched on 16 July 1969.", [COMMANDER, DATE]),
+        ("Apollo 11 was launched on 16 July 1969 and landed on 24 July 1969.", [DATE, LANDED]),
+        ("24 July 1969 is the landing date of Apollo 11, and 16 July 1969 its launch date.", [DATE, LANDED]),
     ],
 )
 def test_a_good_sentence_is_borne_out(text: str, evidence: Sequence[Triple]) -> None:
@@ -154,6 +158,8 @@ def test_a_sentence_that_says_more_or_other_than_its_fact_is_not(text: str) -> N
         ("The mass of Saturn V is $2,970,000.", [MASS]),
         ("The mass of Saturn V is 2,970,000 pounds.", [MASS]),
         ("The mass of Saturn V is ٢٩٧٠٠٠٠.", [MASS]),
+        ("Apollo 11 was launched on 24 July 1969 and landed on 16 July 1969.", [DATE, LANDED]),
+        ("24 July 1969 is the launch date of Apollo 11, and 16 July 1969 its landing date.", [DATE, LANDED]),
         ("France is the capital of Paris.", [CAPITAL]),
         ("Alien directed Scott.", [DIRECTED]),
         ("Scott was directed by Alien.", [DIRECTED]),

@@ -32,6 +32,43 @@ CLAIMS = [  # a sentence, its verdict, the same with one thing wrong, and the ve
     ("Neil Armstrong commanded Apollo 11.", "asserted", "He commanded Apollo 11."),
     ("Neil Armstrong commanded Apollo 11.", "asserted", "Neil Armstrong did not command Apollo 11."),
     ("Neil Armstrong commanded Apollo 11.", "asserted", "Zaphod Beeblebrox commanded Apollo 11."),
+    (
+        "Neil Armstrong was born on 5 August 1930 and died on 25 August 2012.",
+        "asserted",
+        "Neil Armstrong died on 5 August 1930 and was born on 25 August 2012.",
+    ),
+    (
+        "Neil Armstrong commanded Apollo 11 and Pete Conrad commanded Apollo 12.",
+        "asserted",
+        "Neil Armstrong commanded Apollo 12 and Pete Conrad commanded Apollo 11.",
+    ),
+    (
+        "Armstrong, born in Wapakoneta, commanded Apollo 11.",
+        "asserted",
+        "Armstrong, born in Houston, commanded Apollo 11.",
+    ),
+    (
+        "Neil Armstrong was born on 5 August 1930 in Wapakoneta.",
+        "asserted",
+        "Neil Armstrong was born on 5 August 1930 in Houston.",
+    ),
+    ("The Moon orbits the Earth.", "asserted", "The Moon is orbited by the Earth."),
+    ("Apollo 11 was followed by Apollo 12.", "asserted", "Apollo 11 follows Apollo 12."),
+    ("The call sign of Apollo 11 was Columbia.", "asserted", "The call sign of Columbia is Apollo 11."),
+    ("Neil Armstrong flew on Apollo 11.", "entailed", "Neil Armstrong flew to Apollo 11."),
+    ("Apollo 11 landed at Tranquility Base.", "asserted", "Apollo 11 landed at Tranquility Base on 24 July 1969."),
+    ("Neil Armstrong was employed by NASA.", "asserted", "NASA was employed by Neil Armstrong."),
+    ("The astronaut Neil Armstrong commanded Apollo 11.", "asserted", "The engineer Neil Armstrong led Apollo 11."),
+    ("Saturn V has a mass of 2,950,000 kg.", "asserted", "Saturn V has a mass of 2,950,000 pounds."),
+    ("The mass of Saturn V is 2,950 tonnes.", "asserted", "The mass of Saturn V is 2,950,000 tonnes."),
+    ("Apollo 11 had three crew members.", "entailed", "Apollo 11 had four crew members."),
+    ("The commander of Apollo 11 was Neil Armstrong.", "asserted", "Der Kommandant von Neil Armstrong war Apollo 11."),
+    ("Neil Armstrong wurde in Wapakoneta geboren.", "asserted", "Neil Armstrong wurde in Houston geboren."),
+    (
+        "The command module pilot of Apollo 11 was Michael Collins.",
+        "asserted",
+        "The command module pilot of Apollo 11 was Buzz Aldrin and its lunar module pilot was Michael Collins.",
+    ),
 ]
 
 
@@ -62,6 +99,37 @@ def test_what_an_axiom_or_a_fact_excludes_is_contradicted_with_the_reason(
     assert reason in (claim.reason or "")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Neil Armstrong hardly commanded Apollo 11.",
+        "Neil Armstrong refused to command Apollo 11.",
+        "It is false that Neil Armstrong commanded Apollo 11.",
+        "If Neil Armstrong commanded Apollo 11, then Buzz Aldrin commanded Apollo 11.",
+        "Did Neil Armstrong command Apollo 11?",
+        "Nobody but Neil Armstrong walked on the Moon.",
+        "Neil Armstrong walked on the Moon in 1930.",
+        "Apollo 11 was commander to Neil Armstrong.",
+        "Neil Armstrong, Buzz Aldrin and Michael Collins walked on the Moon.",
+        "Neil Armstrong commanded Apollo 11 and Buzz Aldrin.",
+    ],
+)
+def test_no_word_of_a_sentence_is_passed_over(demo: Assistant, text: str) -> None:
+    assert demo.verify(text).verdict in {"unsupported", "contradicted"}
+
+
+def test_a_pronoun_is_the_one_node_of_its_kind_in_the_sentence_before(demo: Assistant) -> None:
+    found = demo.verify("Neil Armstrong commanded Apollo 11. He was born in Wapakoneta. It was launched in 1969.")
+    assert [claim.verdict for claim in found.claims] == ["asserted", "asserted", "unsupported"]  # it is the town
+    unclear = demo.verify("Neil Armstrong and Buzz Aldrin walked on the Moon. He was born in Wapakoneta.")
+    assert [claim.verdict for claim in unclear.claims] == ["asserted", "unsupported"]
+
+
+def test_what_words_may_mean_loosely_is_not_held_against_them(demo: Assistant) -> None:
+    assert demo.verify("Apollo 11 is part of the Apollo programme.").verdict != "contradicted"
+    assert demo.verify("Neil Armstrong was not from Wapakoneta.").verdict == "unsupported"
+
+
 def test_a_property_that_may_have_many_values_contradicts_nothing(demo: Assistant) -> None:
     assert demo.verify("Yuri Gagarin walked on the Moon.").verdict == "unsupported"
     assert demo.verify("Neil Armstrong was a crew member of Apollo 12.").verdict == "unsupported"
@@ -74,8 +142,8 @@ def test_a_denial_is_never_borne_out_by_silence(demo: Assistant) -> None:
 
 def test_each_sentence_has_its_verdict_and_the_text_the_worst(demo: Assistant) -> None:
     found = demo.verify("Neil Armstrong commanded Apollo 11. Neil Armstrong is a person. He was born in Houston.")
-    assert [claim.verdict for claim in found.claims] == ["asserted", "entailed", "unsupported"]
-    assert found.verdict == "unsupported"
+    assert [claim.verdict for claim in found.claims] == ["asserted", "entailed", "contradicted"]
+    assert found.verdict == "contradicted"
     assert "(by " in str(found)
     entailed = found.to_json()["claims"][1]
     assert entailed["rule"] in {"cax-sco", "prp-dom"}
