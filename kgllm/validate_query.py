@@ -25,6 +25,7 @@ __all__ = ["validate_query"]
 
 _FITTING = 5  # terms that are named in a finding because they would fit
 _STRING, _TAGGED = XSD + "string", RDF + "langString"
+_NO_NUMBERS = frozenset({"node", XSD + "date", XSD + "dateTime", XSD + "time", XSD + "duration"})  # as they are written
 _NO_TYPES: Mapping[URIRef, Collection[URIRef]] = {}
 
 
@@ -258,14 +259,16 @@ class _Check:
 
     def _of_comparisons(self, group: Group) -> Iterator[Violation]:
         """Comparisons of values that can never be compared."""
-        patterns = [pattern for conjunction in group.conjunctions() for pattern in conjunction]
+        conjunctions = list(group.conjunctions())
         compared = [*group.comparisons, *(c for options in group.either for option in options for c in option)]
         for comparison in compared:
-            if comparison.numeric or comparison.lexical or comparison.operator in {"contains", "starts", "!="}:
+            if comparison.lexical or comparison.operator in {"contains", "starts", "!="}:
                 continue
-            sides = [self._comparable(end, patterns) for end in (comparison.left, comparison.right)]
-            if all(sides) and sides[0].isdisjoint(sides[1]):
-                left, right = (" or ".join(sorted(map(_short, side))) for side in sides)
+            ends = (comparison.left, comparison.right)
+            ways = [tuple(self._comparable(end, patterns) for end in ends) for patterns in conjunctions]
+            known = [(left, right) for left, right in ways if left and right]
+            if known and not any(_may_compare(left, right, comparison) for left, right in known):
+                left, right = (" or ".join(sorted(map(_short, side))) for side in known[0])
                 text = f"{comparison.left} is {left}, and cannot be compared with {right}: {_written(comparison)}"
                 yield _finding(comparison.left, "datatype", text)
 
@@ -339,7 +342,16 @@ def _scale(datatype: URIRef | None) -> str:
     return _STRING if str(datatype) == _TAGGED else str(datatype)
 
 
+def _may_compare(left: set[str], right: set[str], comparison: Comparison) -> bool:
+    """Whether some values of these kinds compare; read as numbers, all may be but nodes and times."""
+    if comparison.numeric:
+        return not (left <= _NO_NUMBERS or right <= _NO_NUMBERS)
+    return not left.isdisjoint(right)
+
+
 def _short(datatype: str) -> str:
+    if datatype == "node":
+        return "a node"
     return "a number" if datatype == XSD + "decimal" else with_article(datatype.rsplit("#", 1)[-1])
 
 

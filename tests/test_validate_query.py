@@ -126,6 +126,24 @@ CASES = [
         replace(plain(t(X, "name", Y)), comparisons=(Comparison(Y, ">", Literal(5), numeric=True),)),
         "datatype",
     ),
+    Case(
+        "a date read as a number",
+        replace(plain(t(X, "launched", Y)), comparisons=(Comparison(Y, ">", Literal(1912), numeric=True),)),
+        replace(plain(t(X, "launched", Y)), comparisons=(Comparison(Y, ">", date("1912-01-01")),)),
+        "datatype",
+    ),
+    Case(
+        "a comparison that no alternative can meet",
+        replace(
+            Group(alternatives=((plain(t(X, "tons", Y)), plain(t(X, "name", Y))),)),
+            comparisons=(Comparison(Y, ">", date("1912-01-01")),),
+        ),
+        replace(
+            Group(alternatives=((plain(t(X, "tons", Y)), plain(t(X, "launched", Y))),)),
+            comparisons=(Comparison(Y, ">", date("1912-01-01")),),
+        ),
+        "datatype",
+    ),
     Case("no join", plain(t(X, "captain", Y), t(Z, "knows", W)), plain(t(X, "captain", Y), t(Y, "knows", W)), "noJoin"),
     Case("subclass", plain(a(X, "Sailor"), t(X, "captain", Y)), plain(a(Y, "Sailor"), t(X, "captain", Y)), "disjoint"),
     Case(
