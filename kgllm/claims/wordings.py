@@ -8,7 +8,7 @@ name means in each of its grammatical forms decides the direction.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal as OneOfStrings
 from typing import TypeAlias
@@ -118,7 +118,6 @@ class Wordings:
         self._words: dict[str, set[URIRef]] = defaultdict(set)
         self._of_classes: set[str] = set()
         self._begun: set[_Key] = set()
-        self._back: set[_Key] = set()
         for cls in ontology.classes.values():
             for name in {cls.label, *cls.names}:
                 if words := _words(name):
@@ -128,12 +127,12 @@ class Wordings:
             if prop.is_text or is_vocabulary(prop.iri):
                 continue
             others = [ontology.properties[q] for q in prop.inverses if q in ontology.properties]
-            self._back = {_key(_words(name)) for other in others for name in (other.label, *other.names)}
+            back = {_key(_words(name)) for other in others for name in (other.label, *other.names)}
             for name in {prop.label, *prop.names, readable(local_name(prop.iri))}:
                 if name.endswith("-"):  # some mark an inverse so, whose words are those of the property then
                     continue
-                self._say(prop.iri, _words(name))
-                self._say(prop.iri, _words(name.replace("(", " ").replace(")", " ")))  # "weight (g)"
+                self._say(prop.iri, _words(name), back)
+                self._say(prop.iri, _words(name.replace("(", " ").replace(")", " ")), back)  # "weight (g)"
 
     def meanings(self, form: Form, words: Sequence[str]) -> set[Meaning]:
         """The properties that words in a form may mean."""
@@ -161,8 +160,8 @@ class Wordings:
         if key:
             self._tables[form][key].add(meaning)
 
-    def _say(self, prop: URIRef, words: list[str]) -> None:
-        """Enter one name of a property in each of the forms that a sentence may give it."""
+    def _say(self, prop: URIRef, words: list[str], back: Collection[_Key]) -> None:
+        """Enter one name of a property in each of the forms that a sentence may give it; ``back``: its inverses' names."""
         for word in words:
             self._words[base(word)].add(prop)
         is_copula = False
@@ -190,7 +189,7 @@ class Wordings:
         if last == "by" and len(words) > 1:
             self._say_done(prop, _key(words[:-1]))
             return
-        self._say_noun(prop, words)
+        self._say_noun(prop, words, back)
 
     def _say_done(self, prop: URIRef, key: _Key) -> None:
         """The object does it to the subject: "directed by", and the verb of "director"."""
@@ -198,42 +197,44 @@ class Wordings:
         self._add("copula", (*key, "von"), Meaning(prop))
         self._add("active", key, Meaning(prop, is_turned=True))
 
-    def _say_noun(self, prop: URIRef, words: list[str]) -> None:
+    def _say_noun(self, prop: URIRef, words: list[str], back: Collection[_Key]) -> None:
         key = _key(words)
         first, last = words[0], words[-1]
         is_past = first.endswith("ed") or (first in _IRREGULAR and _IRREGULAR[first] != first)
         if is_past and len(words) == 1 and first not in {"birth", "death"}:
-            if key in self._back:  # "encompassed" beside "encompasses" says what is done to its subject
+            if key in back:  # "encompassed" beside "encompasses" says what is done to its subject
                 self._say_done(prop, key)
             else:  # "commanded"
-                self._say_doing(prop, key, Meaning(prop))
+                self._say_doing(prop, key)
             return
         self._add("noun", key, Meaning(prop))
         for of in _OF:
             self._add("copula", (*key, of), Meaning(prop, is_turned=True))
         if is_past and first not in {"birth", "death"}:  # "visited station"
-            self._say_doing(prop, (base(first),), Meaning(prop))
+            self._say_doing(prop, (base(first),))
             self._add("active", key, Meaning(prop))
         elif (
             len(words) == 1 and first.endswith("s") and not first.endswith(("ss", "us", "is")) and key[0] not in _ROLES
         ):
-            self._say_doing(prop, key, Meaning(prop))  # "studies"
+            self._say_doing(prop, key)  # "studies"
         elif first in {"contains", "includes", "measures", "carries"}:
             self._add("active", key, Meaning(prop))
         if len(words) == 1 and last.endswith(("er", "or")) and (verb := _verb(last)) not in _NO_VERB:
             self._say_done(prop, (verb,))
-        for kinds, prepositions, needs in ((_TIMES, _AT_TIME, "date"), (_PLACES, _AT_PLACE, "node")):
+        for kinds, prepositions, meaning in (
+            (_TIMES, _AT_TIME, Meaning(prop, needs="date")),
+            (_PLACES, _AT_PLACE, Meaning(prop, needs="node")),
+        ):
             event = [word for word in key if word not in {base(kind) for kind in kinds}]
             if 0 < len(event) < len(key):
                 for preposition in prepositions:
-                    meaning = Meaning(prop, needs=needs)  # type: ignore[arg-type]
                     self._add("copula", (*event, preposition), meaning)
                     self._add("active", (*event, preposition), meaning)
 
-    def _say_doing(self, prop: URIRef, key: _Key, meaning: Meaning) -> None:
+    def _say_doing(self, prop: URIRef, key: _Key) -> None:
         """The subject does it to the object."""
-        self._add("active", key, meaning)
-        self._add("copula", (*key, "by"), Meaning(prop, is_turned=True, needs=meaning.needs))
+        self._add("active", key, Meaning(prop))
+        self._add("copula", (*key, "by"), Meaning(prop, is_turned=True))
 
 
 def _words(name: str) -> list[str]:
