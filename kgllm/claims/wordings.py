@@ -161,7 +161,7 @@ class Wordings:
             self._tables[form][key].add(meaning)
 
     def _say(self, prop: URIRef, words: list[str], back: Collection[_Key]) -> None:
-        """Enter one name of a property in each of the forms that a sentence may give it; ``back``: its inverses' names."""
+        """Enter one name of a property in each form that a sentence may give it; ``back``: its inverses' names."""
         for word in words:
             self._words[base(word)].add(prop)
         is_copula = False
