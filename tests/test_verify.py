@@ -64,6 +64,24 @@ CLAIMS = [  # a sentence, its verdict, the same with one thing wrong, and the ve
     ("Apollo 11 had three crew members.", "entailed", "Apollo 11 had four crew members."),
     ("The commander of Apollo 11 was Neil Armstrong.", "asserted", "Der Kommandant von Neil Armstrong war Apollo 11."),
     ("Neil Armstrong wurde in Wapakoneta geboren.", "asserted", "Neil Armstrong wurde in Houston geboren."),
+    ("NASA ran the Gemini programme.", "asserted", "NASA was run by the Gemini programme."),
+    ('Vostok 1\'s call sign was "Kedr".', "asserted", "Yuri Gagarin's call sign was Vostok 1."),
+    ("Vostok 1 had the call sign Kedr.", "asserted", "Kedr had the call sign Vostok 1."),
+    (
+        "Jim Lovell commanded Apollo 13, which was launched on 11 April 1970.",
+        "asserted",
+        "Jim Lovell commanded Apollo 13, which was launched on 17 April 1970.",
+    ),
+    (
+        "Neil Armstrong was born on August 5, 1930, in Wapakoneta.",
+        "asserted",
+        "Neil Armstrong was born on August 25, 2012, in Wapakoneta.",
+    ),
+    (
+        "Yuri Gagarin commanded Vostok 1 and was born in 1934.",
+        "asserted",
+        "Yuri Gagarin commanded Vostok 1 and Vostok 2.",
+    ),
     (
         "The command module pilot of Apollo 11 was Michael Collins.",
         "asserted",
@@ -168,6 +186,27 @@ def test_what_follows_by_the_ontology_is_entailed_and_what_it_denies_is_contradi
     assert kg.verify("Bert Holm is married to Cleo Lind.").verdict == "unsupported"
     assert kg.verify("Bert Holm likes Anna Berg.").verdict == "asserted"
     assert kg.verify("Bert Holm likes Cleo Lind.").verdict == "contradicted"
+    assert kg.verify("Bert Holm does not like Cleo Lind.").verdict == "entailed"
+    assert kg.verify("Bert Holm does not like Anna Berg.").verdict == "contradicted"
+    assert kg.verify("Anna Berg does not like Bert Holm.").verdict == "unsupported"
+
+
+def test_a_full_stop_within_a_name_a_date_or_an_abbreviation_ends_no_sentence(
+    open_cached: Callable[..., Assistant],
+) -> None:
+    kg = open_cached("""@prefix : <http://example.org/> . @prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
+        :author rdfs:label "author" . :born rdfs:label "birth date" .
+        :Book rdfs:label "St. Ives. A Tale" ; :author :Ann . :Ann rdfs:label "Ann P. Lee" ; :born "1850-07-16" .
+    """)
+    found = kg.verify(
+        "The author of St. Ives. A Tale is Ann P. Lee. Ann P. Lee wurde am 16. Juli 1850 geboren. No. 5 is."
+    )
+    assert [claim.text for claim in found.claims] == [
+        "The author of St. Ives. A Tale is Ann P. Lee.",
+        "Ann P. Lee wurde am 16. Juli 1850 geboren.",
+        "No. 5 is.",
+    ]
+    assert [claim.verdict for claim in found.claims] == ["asserted", "unsupported", "unsupported"]
 
 
 def test_a_number_may_carry_the_unit_that_its_property_describes(open_cached: Callable[..., Assistant]) -> None:
