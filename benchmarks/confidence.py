@@ -33,10 +33,11 @@ import kgllm
 from kgllm.answer import Answer
 from kgllm.assistant import Assistant
 from kgllm.confidence import SIGNS
-from kgllm.evaluate import Gold, Question, read_questions, score
+from kgllm.evaluate import score
 from kgllm.link import link
 from kgllm.names import normalise
 from kgllm.plan_embedded import EmbeddedPlanner
+from kgllm.questions import Gold, Question, read_questions
 from kgllm.recall import recall
 from kgllm.risk import risk_coverage
 from kgllm.similarity import Vocabulary
@@ -180,7 +181,7 @@ def collected(data: Path, names: Sequence[str]) -> dict[str, tuple[list[Asked], 
     }
     found = {}
     for name, kg in graphs.items():
-        questions = read_questions(data / name / "questions.train.jsonl.gz")
+        questions = read_questions(data / name / "questions.train.jsonl.gz", kg.index.store)
         random.Random(SEED).shuffle(questions)
         rest = [of for other, of in own.items() if other != name]
         foreign = Foreign([n for of in rest for n in of.names], [p for of in rest for p in of.properties])
@@ -304,7 +305,7 @@ def main() -> None:
     for pattern in options.dev.split(","):
         for folder in sorted(f.parent for f in options.data.glob(f"{pattern}/questions.dev.jsonl")):
             with opened(folder) as kg:
-                questions = read_questions(folder / "questions.dev.jsonl")[: options.limit]
+                questions = read_questions(folder / "questions.dev.jsonl", kg.index.store, limit=options.limit)
                 name = str(folder.relative_to(options.data))
                 report["dev"][name] = measured(list(asked(kg, questions)), beta, least)
             print(name, json.dumps(report["dev"][name]), flush=True)

@@ -28,13 +28,14 @@ from sparql_to_query import NotExpressibleError, compiled
 import kgllm
 from kgllm import Assistant
 from kgllm.candidates import candidates, graph_terms, pools_for
-from kgllm.evaluate import evaluate, read_questions
+from kgllm.evaluate import evaluate
 from kgllm.link import link
 from kgllm.plan_embedded import EmbeddedPlanner
 from kgllm.protocols import Completion, Message, Usage
 from kgllm.query import Query
 from kgllm.query_json import write_query
 from kgllm.query_schema import ABSTAIN, Handles, PlanError
+from kgllm.questions import read_questions
 from kgllm.scoring import is_number
 from kgllm.similarity import Vocabulary
 
@@ -134,9 +135,9 @@ def steps(prompt: Sequence[int], written: Sequence[int]) -> int:
 def measured(folder: Path, limit: int, tokenizer: Tokenizer | None) -> dict[str, Any]:
     """The scores of the perfect planner on one data set, and the tokens of its plans."""
     file = folder / "questions.dev.jsonl"
-    queries = {q.text: q.sparql for q in read_questions(file)[:limit] if q.sparql}
     graphs = sorted([*folder.glob("graph.*"), *folder.glob("labels.nt*")])
     with kgllm.open(graphs, ontology=folder / "ontology.ttl", planner="embedded") as kg:
+        queries = {q.text: q.sparql for q in read_questions(file, kg.index.store, limit=limit) if q.sparql}
         model = Perfect(kg, queries)
         report = evaluate(Assistant(kg.workspace, model=model, in_flight=1), file, limit=limit)
     found = {name: report["overall"][name] for name in ("n", "hits@1", "f1", "exact", "abstained", "wrong")}

@@ -24,12 +24,12 @@ import kgllm
 from kgllm import Assistant
 from kgllm.answer import Answer
 from kgllm.briefing import PLAN_TOKENS
-from kgllm.evaluate import read_questions
 from kgllm.link import link
 from kgllm.plan_embedded import EmbeddedPlanner
 from kgllm.plan_model import ModelPlanning
 from kgllm.protocols import Completion, LanguageModel, Message
 from kgllm.query_schema import plan_schema
+from kgllm.questions import read_questions
 from kgllm.similarity import Vocabulary
 
 LEVELS = (1, 4, 16, 64)
@@ -39,7 +39,6 @@ FIRST_TOKENS = 10
 def main() -> None:
     """Measure what the arguments name, and print it."""
     options = parsed()
-    texts = [question.text for question in read_questions(options.questions)][: options.limit]
     with kgllm.open(
         options.graph,
         ontology=options.ontology,
@@ -50,6 +49,7 @@ def main() -> None:
         **({"temperature": options.temperature} if options.temperature else {}),
     ) as kg:
         assert kg.model is not None
+        texts = [question.text for question in read_questions(options.questions, kg.store, limit=options.limit)]
         report: dict[str, Any] = surroundings(kg.model.name, options.note)
         report |= {"questions": len(texts), "first_token_ms": first_tokens(kg, texts)}
         print(f"time to first token: {report['first_token_ms']}")

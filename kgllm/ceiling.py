@@ -17,12 +17,12 @@ from rdflib.plugins.sparql.parserutils import CompValue
 from kgllm.candidates import candidates, graph_terms, pools_for
 from kgllm.datatypes import comparable
 from kgllm.errors import InputError
-from kgllm.evaluate import Question, chosen, read_questions
 from kgllm.index import Index
 from kgllm.link import link
 from kgllm.plan_embedded import EmbeddedPlanner
 from kgllm.protocols import Progress
 from kgllm.query_schema import Handles, Pools
+from kgllm.questions import Question, read_questions
 from kgllm.similarity import Vocabulary
 from kgllm.terms import Literal, Namespaces, Term, URIRef, n3
 from kgllm.vocabularies import RDF_TYPE, RDFS_SUBCLASS
@@ -64,7 +64,7 @@ def ceiling(
     sizes at which they were. Questions without a ``sparql`` that can be read are left out. Raises ``InputError`` if no
     question has one.
     """
-    asked = chosen(read_questions(questions), questions, limit, kind)
+    asked = read_questions(questions, index.store, limit=limit, kind=kind)
     read = [(question, gold) for question in asked if (gold := _gold(question, index.namespaces)) is not None]
     if not read:
         raise InputError(

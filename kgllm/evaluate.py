@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import math
-import re
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,21 +14,18 @@ from typing import Any, Protocol, TextIO
 
 from kgllm.answer import Answer
 from kgllm.datatypes import Value, comparable, number_in
-from kgllm.errors import InputError, KgllmError, SourceNotFoundError
+from kgllm.errors import InputError, KgllmError
 from kgllm.ontology import is_vocabulary
 from kgllm.protocols import GraphStore, Progress
+from kgllm.questions import Gold, read_questions
 from kgllm.risk import risk_coverage
-from kgllm.terms import Literal, Term, URIRef, clean, n3, parse_term
+from kgllm.terms import Literal, Term, URIRef, clean, n3
 from kgllm.workspace import Workspace
 
 __all__ = [
     "Answering",
-    "Gold",
-    "Question",
     "Scores",
-    "chosen",
     "evaluate",
-    "read_questions",
     "score",
     "writing",
 ]
@@ -50,26 +45,6 @@ class Answering(Protocol):
 
     def ask_each(self, questions: Iterable[str]) -> Iterator[Answer | KgllmError]:
         """The answer or the fault of each question, in their order, as they come."""
-
-
-@dataclass(frozen=True, slots=True)
-class Gold:
-    """The right answer: the terms of all its columns. With ``any_of`` one of them is enough."""
-
-    terms: tuple[Term, ...]
-    columns: int = 1
-    any_of: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A line of a question file."""
-
-    id: str | int
-    text: str
-    gold: Gold
-    kind: str | None = None
-    sparql: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +75,9 @@ def evaluate(
     is in ``out`` as soon as those before it are. A question that ends in an error counts as wrong; its prediction has
     an ``error``, and the summary counts them in ``errors``. Raises ``InputError`` for a broken line.
     """
-    asked = chosen(read_questions(questions), questions, limit, kind)
+    workspace = assistant.workspace
+    languages = workspace.settings.languages
+    asked = read_questions(questions, workspace.store, languages=languages, limit=limit, kind=kind)
     assistant.index  # noqa: B018  # a fault here is one of the run; and no question pays for the opening
     scores: list[Scores] = []
     answers: list[Answer] = []
@@ -208,90 +185,6 @@ def _number_in_text(term: Term) -> Value | None:
         return ("boolean", str(term) == "true")
     number = number_in(str(term), inexact="." in term or "e" in term.lower())
     return None if number is None else ("number", number)
-
-
-def read_questions(file: Path) -> list[Question]:
-    """The questions of a JSON Lines file, which may be compressed with gzip.
-
-    A line has a ``question``, perhaps ``id``, ``kind`` and ``"match": "any"``, and gold: N-Triples terms in
-    ``answer_nt``, else ``rows`` of these or of plain text, else ``answers``, IRIs or plain text. ``sparql`` may be the
-    query that gives it.
-
-    Raises ``InputError`` with the number of the first line that is none of this, ``SourceNotFoundError`` without file.
-    """
-    opener = gzip.open if file.suffix == ".gz" else open
-    try:
-        with opener(file, "rt", encoding="utf-8") as lines:
-            return [_question(line, file, number) for number, line in enumerate(lines, start=1) if line.strip()]
-    except FileNotFoundError:
-        raise SourceNotFoundError(f"there is no file {file}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} cannot be read", why=str(error)) from None
-
-
-def _question(line: str, file: Path, number: int) -> Question:
-    try:
-        item = json.loads(line)
-        if not isinstance(item, dict):
-            raise ValueError("the line is not a JSON object")
-        if not isinstance(text := item.get("question"), str):
-            raise ValueError("there is no question")
-        kind, sparql = item.get("kind"), item.get("sparql")
-        return Question(
-            item.get("id", number),
-            text,
-            _gold(item),
-            None if kind is None else str(kind),
-            sparql if isinstance(sparql, str) else None,
-        )
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"{file}:{number}: {clean(str(error))}",
-            why="each line is a JSON object with a question and its gold",
-            try_next='{"id": 1, "question": "…", "answer_nt": ["<http://…>"]}',
-        ) from None
-
-
-def _gold(item: dict[str, Any]) -> Gold:
-    nt, rows, answers = (item.get(key) for key in ("answer_nt", "rows", "answers"))
-    given = next((cells for cells in (nt, rows, answers) if cells is not None), None)
-    if not isinstance(given, list):
-        raise ValueError("there is no gold: answer_nt, rows or answers, each a list")
-    columns = 1
-    if isinstance(rows, list):
-        if not all(isinstance(row, list) for row in rows):
-            raise ValueError("rows are lists of terms")
-        columns = max((len(row) for row in rows), default=1)
-    if given is nt:
-        if not all(isinstance(cell, str) for cell in nt):
-            raise ValueError("answer_nt is a list of N-Triples terms")
-        terms = [parse_term(cell) for cell in nt]
-    else:
-        cells = [cell for row in rows for cell in row] if given is rows else given
-        terms = [_term(cell) for cell in cells if cell is not None]
-    return Gold(tuple(terms), columns, item.get("match") == "any")
-
-
-def _term(cell: Any) -> Term:
-    """The term of an N-Triples text, of a bare IRI, or of a plain value."""
-    if not isinstance(cell, str):
-        return Literal(json.dumps(cell))
-    try:
-        return parse_term(cell)
-    except ValueError:
-        return URIRef(cell) if re.fullmatch(r"(https?://|urn:)\S+", cell) else Literal(cell)
-
-
-def chosen(questions: list[Question], file: Path, limit: int | None, kind: str | None) -> list[Question]:
-    """The first questions of a kind. Raises ``InputError`` if there is none."""
-    chosen = [question for question in questions if kind is None or question.kind == kind][:limit]
-    if not chosen:
-        kinds = ", ".join(sorted({question.kind for question in questions if question.kind}))
-        raise InputError(
-            f"there is no question{f' of the kind {kind}' if kind else ''} in {file}",
-            try_next=f"the kinds there are: {clean(kinds)}" if kinds else "",
-        )
-    return chosen
 
 
 @contextmanager

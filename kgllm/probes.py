@@ -32,11 +32,12 @@ from kgllm.ceiling import algebra, named
 from kgllm.datatypes import comparable
 from kgllm.descriptions import is_name_like
 from kgllm.errors import KgllmError
-from kgllm.evaluate import Answering, Gold, Question, chosen, read_questions, score, writing
+from kgllm.evaluate import Answering, score, writing
 from kgllm.index import Index
 from kgllm.ontology import Ontology
 from kgllm.premises import false_premises
 from kgllm.protocols import Progress
+from kgllm.questions import Gold, Question, gold_of, read_questions
 from kgllm.terms import Literal, Term, Triple, URIRef, clean, n3
 from kgllm.vocabularies import ALIAS_PROPERTIES, DESCRIPTION_PROPERTIES, NAME_PROPERTIES
 from kgllm.workspace import Workspace
@@ -126,7 +127,8 @@ def _outcomes(
     assistant.index  # noqa: B018  # a fault here is one of the run
     altering: list[Probe] = [name for name in which if name != "premise"]
     if altering:
-        asked = chosen(read_questions(questions), questions, None, kind)
+        known, languages = assistant.workspace.store, assistant.workspace.settings.languages
+        asked = read_questions(questions, known, languages=languages, kind=kind)
         asked = random.Random(seed).sample(asked, min(limit, len(asked)))  # noqa: S311 - no secret
         workspace, store = assistant.workspace.copied()
         try:
@@ -236,13 +238,7 @@ class _Altered:
 
     def _gold(self, sparql: str) -> Gold | None:
         """What a query gives over the graph as it now is; ``None`` for none that can be read."""
-        parsed = _parsed(sparql)
-        if parsed is None:
-            return None
-        if parsed.name == "AskQuery":
-            return Gold((_TRUE if self.store.ask(sparql) else _FALSE,))
-        rows = self.store.select(sparql)
-        return Gold(tuple(term for row in rows.rows for term in row if term is not None), len(rows.vars))
+        return gold_of(sparql, self.store) if _parsed(sparql) is not None else None
 
     def _gold_triples(self, question: Question, before: Answer) -> list[Triple]:
         """The triples behind the solutions of the gold query; where it tells none, those that the answer rests on."""

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from kgllm.answer import Answer, Claim
 from kgllm.errors import InputError, KgllmError, ModelServerError, SourceNotFoundError
-from kgllm.evaluate import Gold, Scores, evaluate, read_questions, score
+from kgllm.evaluate import Scores, evaluate, score
 from kgllm.protocols import Rows, Usage
 from kgllm.query import Group, Query, TriplePattern, Variable
+from kgllm.questions import Gold
 from kgllm.sources import resolve
-from kgllm.terms import Literal, Term, URIRef, parse_term
+from kgllm.terms import Literal, Term, URIRef
 from kgllm.workspace import Workspace
 
 EX = "http://example.org/"
@@ -253,43 +254,6 @@ def test_what_was_answered_before_a_crash_is_on_disk(workspace: Workspace, tmp_p
     with pytest.raises(KeyboardInterrupt):
         evaluate(Scripted(workspace, answers), questions, out=out)
     assert len(out.read_text().splitlines()) == 1
-
-
-def test_gold_is_read_from_rows_and_answers_too(tmp_path: Path) -> None:
-    file = write(
-        tmp_path,
-        {"question": "q", "rows": [["Moxico", "4745750"], [f"<{A}>", None]]},
-        "",
-        {"question": "q", "answers": [str(A), "plain", 7, True], "match": "any", "topic": str(C)},
-        {"question": "q", "answer_nt": ['"5"^^<http://www.w3.org/2001/XMLSchema#integer>'], "answers": ["no"]},
-    )
-    rows, answers, terms = read_questions(file)
-    assert rows.gold == Gold((Literal("Moxico"), Literal("4745750"), A), columns=2)
-    assert answers.gold == Gold((A, Literal("plain"), Literal("7"), Literal("true")), any_of=True)
-    assert terms.gold == Gold((parse_term('"5"^^<http://www.w3.org/2001/XMLSchema#integer>'),))
-    assert (rows.id, answers.id) == (1, 3)
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "{",
-        "[]",
-        "7",
-        '{"answer_nt": []}',
-        '{"question": 7, "answer_nt": []}',
-        '{"question": "q"}',
-        '{"question": "q", "answer_nt": ["no term"]}',
-        '{"question": "q", "answer_nt": [7]}',
-        '{"question": "q", "answer_nt": "<http://a>"}',
-        '{"question": "q", "rows": ["<http://a>"]}',
-        "[" * 100_000,
-    ],
-)
-def test_a_broken_line_is_named_with_file_and_number(tmp_path: Path, line: str) -> None:
-    file = write(tmp_path, {"question": "q", "answer_nt": []}, line)
-    with pytest.raises(InputError, match=r"questions\.jsonl:2:"):
-        read_questions(file)
 
 
 def test_files_that_cannot_be_used_are_said_so(workspace: Workspace, tmp_path: Path) -> None:
