@@ -59,6 +59,13 @@ class Scores:
     abstained: float
     wrong: float
 
+    def to_json(self) -> dict[str, float]:
+        """By the names that the summary has."""
+        return dict(zip(_MEASURES, astuple(self), strict=True))
+
+
+_MEASURES = ("hits@1", "precision", "recall", "f1", "exact", "abstained", "wrong")
+
 
 def evaluate(
     assistant: Answering,
@@ -71,9 +78,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Ask the questions of a JSON Lines file, and return the summary that ``kgllm eval --json`` prints.
 
-    ``limit`` and ``kind`` restrict the questions. Each prediction (the JSON of the answer, with the question's ``id``)
-    is in ``out`` as soon as those before it are. A question that ends in an error counts as wrong; its prediction has
-    an ``error``, and the summary counts them in ``errors``. Raises ``InputError`` for a broken line.
+    ``limit`` and ``kind`` restrict the questions. Each prediction (the JSON of the answer, with the question's ``id``
+    and its ``scores``) is in ``out`` as soon as those before it are. A question that ends in an error counts as wrong;
+    its prediction has an ``error``, and the summary counts them in ``errors``. Raises ``InputError`` for a broken line.
     """
     workspace = assistant.workspace
     languages = workspace.settings.languages
@@ -99,6 +106,7 @@ def evaluate(
                 told = {"abstained": False, "error": clean(str(outcome), cap=1000)}
                 prediction = {"id": question.id, "question": question.text, **told}
             if predictions is not None:
+                prediction["scores"] = scores[-1].to_json()
                 predictions.write(json.dumps(prediction, ensure_ascii=False) + "\n")
             progress("ask", number, len(asked))
     by_kind: dict[str, list[Scores]] = defaultdict(list)
@@ -203,10 +211,9 @@ def writing(out: Path | None) -> Iterator[TextIO | None]:
 
 
 def _averages(scores: Sequence[Scores]) -> dict[str, float]:
-    names = ("hits@1", "precision", "recall", "f1", "exact", "abstained", "wrong")
     columns = zip(*map(astuple, scores), strict=True)
     return {"n": len(scores)} | {
-        name: round(statistics.fmean(column), 4) for name, column in zip(names, columns, strict=True)
+        name: round(statistics.fmean(column), 4) for name, column in zip(_MEASURES, columns, strict=True)
     }
 
 

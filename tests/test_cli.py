@@ -294,6 +294,19 @@ def test_eval_prints_scores(tmp_path: Path) -> None:
     assert "overall" in demo("eval", questions).stdout
 
 
+def test_eval_compares_two_runs(tmp_path: Path) -> None:
+    gold = {"id": 1, "question": QUESTION, "answer_nt": [f"<{ARMSTRONG}>"]}
+    questions = file(tmp_path / "gold.jsonl", json.dumps(gold) + "\n")
+    runs = [str(tmp_path / name) for name in ("a.jsonl", "b.jsonl")]
+    for made in runs:
+        demo("eval", questions, "--out", made)
+    report = json.loads(demo("eval", "--compare", *runs, "--json").stdout)
+    assert (report["n"], report["hits@1"]["difference"], report["hits@1"]["p"]) == (1, 0, 1)
+    assert "1 question in both" in demo("eval", "--compare", *runs).stdout
+    for wrong in ([questions, "--compare", *runs], ["--compare", *runs, "--candidates"], []):
+        assert demo("eval", *wrong).exit_code == 2
+
+
 def test_eval_tells_what_is_among_the_candidates(tmp_path: Path) -> None:
     gold = {"id": 1, "question": QUESTION, "answers": [], "sparql": f"SELECT ?x {{ <{ARMSTRONG}> <urn:no:such> ?x }}"}
     questions = file(tmp_path / "gold.jsonl", json.dumps(gold) + "\n")

@@ -8,10 +8,10 @@ import os
 import sys
 import threading
 
-from kgllm.cli import ask, chat, graph, logs, upkeep
+from kgllm.cli import ask, chat, graph, logs, measuring, upkeep
 from kgllm.cli.verbs import INTERRUPTED, app
 
-__all__ = ["app", "ask", "chat", "graph", "logs", "main", "upkeep"]
+__all__ = ["app", "ask", "chat", "graph", "logs", "main", "measuring", "upkeep"]
 
 
 def main() -> None:
