@@ -21,9 +21,7 @@ def evaluate(
     common: Common,
     questions: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="QUESTIONS.jsonl", help="Questions with their gold; also QALD's .json, Text2SPARQL's .yml."
-        ),
+        typer.Argument(metavar="QUESTIONS.jsonl", help="Questions with gold; or QALD's .json, Text2SPARQL's .yml."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write each answer, with its id and scores.")
