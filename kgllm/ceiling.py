@@ -27,7 +27,7 @@ from kgllm.similarity import Vocabulary
 from kgllm.terms import Literal, Namespaces, Term, URIRef, n3
 from kgllm.vocabularies import RDF_TYPE, RDFS_SUBCLASS
 
-__all__ = ["POOLS", "Named", "algebra", "ceiling", "named"]
+__all__ = ["POOLS", "Named", "algebra", "ceiling", "gold_names", "named"]
 
 _KINDS = ("nodes", "properties", "classes", "values")
 _NEEDED = ("nodes", "properties", "classes")
@@ -65,7 +65,7 @@ def ceiling(
     question has one.
     """
     asked = read_questions(questions, index.store, limit=limit, kind=kind)
-    read = [(question, gold) for question in asked if (gold := _gold(question, index.namespaces)) is not None]
+    read = [(question, gold) for question in asked if (gold := gold_names(question, index.namespaces)) is not None]
     if not read:
         raise InputError(
             f"no question in {questions} has a gold query", try_next='each line needs a "sparql" beside its answers'
@@ -122,7 +122,7 @@ def _missing(gold: Named, handles: Handles) -> dict[str, list[Term]]:
     }
 
 
-def _gold(question: Question, namespaces: Namespaces) -> Named | None:
+def gold_names(question: Question, namespaces: Namespaces) -> Named | None:
     """What the question's gold query names; ``None`` where there is no query that can be read.
 
     The prefixes of the graph need not be declared.

@@ -31,7 +31,12 @@ def evaluate(
     candidates: Annotated[
         bool, typer.Option("--candidates", help="Ask nothing: is what the gold names among the candidates?")
     ] = False,
-    misses: Annotated[int, typer.Option("--misses", min=0, help="With --candidates: so many misses.")] = 0,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Which stage of the embedded planner is to blame for what is not right?")
+    ] = False,
+    misses: Annotated[
+        int, typer.Option("--misses", min=0, help="With --candidates and --explain: so many misses.")
+    ] = 0,
     probe: Annotated[
         str | None,
         typer.Option(
@@ -47,8 +52,8 @@ def evaluate(
     from kgllm.evaluate import evaluate as measure
 
     form = common.chosen_format("text", "json")
-    if sum([candidates, probe is not None, compare is not None]) > 1:
-        raise typer.BadParameter("--candidates, --probe and --compare do different things; give one of them")
+    if sum([candidates, explain, probe is not None, compare is not None]) > 1:
+        raise typer.BadParameter("--candidates, --explain, --probe and --compare each measure something else; give one")
     if compare is not None:
         return _compared(common, questions, *compare, form)
     if questions is None:
@@ -57,6 +62,8 @@ def evaluate(
         return _probed(common, questions, probe, out, limit, kind, form)
     if candidates:
         return _candidates(common, questions, misses, limit, kind, form)
+    if explain:
+        return _explained(common, questions, misses, limit, kind, form)
     with common.assistant() as assistant:
         report = measure(assistant, questions, out=out, limit=limit, kind=kind, progress=common.terminal.progress)
     common.terminal.out(as_json(report) if form == "json" else _measured(report))
@@ -105,6 +112,44 @@ def _candidates(common: Common, questions: Path, misses: int, limit: int | None,
         )
     common.terminal.out(as_json(report) if form == "json" else _offered(report))
     return 0
+
+
+def _explained(common: Common, questions: Path, misses: int, limit: int | None, kind: str | None, form: str) -> int:
+    from kgllm.stages import stages
+
+    with common.assistant() as assistant:
+        if assistant.model is not None:
+            raise typer.BadParameter("it is the embedded planner that is explained", param_hint="--explain")
+        report = stages(
+            assistant,
+            assistant.index,
+            questions,
+            misses=misses,
+            limit=limit,
+            kind=kind,
+            progress=common.terminal.progress,
+        )
+    common.terminal.out(as_json(report) if form == "json" else _blamed(report))
+    return 0
+
+
+def _blamed(report: dict[str, Any]) -> str:
+    """A row a stage with what it means, the places of what was ranked lower, then the misses."""
+    from kgllm.stages import STAGES
+    from kgllm.terms import clean
+
+    columns = ("n", "abstained", "wrong", "partly")
+    lines = [f"{report['right']:,} of {report['n']:,} right", "", f"{'':<13}" + "".join(f"{c:>11}" for c in columns)]
+    for stage, meaning in STAGES.items():
+        counts = report["stages"][stage]
+        lines.append(f"{stage:<13}" + "".join(f"{counts[c]:>11}" for c in columns) + f"   {meaning}")
+    if report["places"]:
+        places = ", ".join(f"{count} at {place}" for place, count in report["places"].items())
+        lines += ["", f"places of right readings that were ranked lower: {places}"]
+    for miss in report["misses"]:
+        lines += ["", f"{miss['id']} ({miss['stage']}, {miss['outcome']}): {miss['question']}", f"  {miss['why']}"]
+        lines += [f"  instead: {miss['given']}"] if miss["given"] else []
+    return "\n".join(map(clean, lines))
 
 
 def _probed(
