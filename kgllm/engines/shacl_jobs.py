@@ -15,10 +15,12 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import pyoxigraph as ox
+import pyshacl.shape
 import rdflib
 import rdflib.plugins.sparql
 from pyshacl.constraints import CONSTRAINT_PARAMETERS_MAP
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
 _QUERIES = (SH.select, SH.ask, SH.construct, SH.update)
 _SWITCHES = tuple(map(str, (SH.closed, SH.deactivated, SH.uniqueLang, SH.qualifiedValueShapesDisjoint)))
+_N_TRIPLES = ox.RdfFormat.N_TRIPLES
 _OPTIONS = {"use_js": False, "advanced": False, "inference": "none", "inplace": True}
 
 
@@ -50,7 +53,8 @@ class ShaclJobs:
     def __init__(self) -> None:
         self.shapes = rdflib.Graph()
         self.ontology = rdflib.Graph()
-        self._built = Validator(_data(rdflib.Graph()), shacl_graph=self.shapes).shacl_graph
+        self._built = self._validator().shacl_graph
+        self._executor = self._validator().make_executor()
         self._targeting: list[Shape] = []
 
     def shapes_files(self, header: dict[str, Any], ontology: bytes) -> tuple[dict[str, Any], bytes]:
@@ -60,8 +64,8 @@ class ShaclJobs:
             load_file(read, Path(file), bulk=False, limit_bytes=header["file_bytes"])
         store = ox.Store()
         store.extend(read.quads)  # it writes numbers as it does those of the data, so that 4.0 is 4 in both
-        self.shapes = _graph(store)
-        self.ontology = _graph(ox.parse(ontology, format=ox.RdfFormat.N_TRIPLES))
+        self.shapes = _filled(rdflib.Graph(bind_namespaces="none"), store)
+        self.ontology = _filled(rdflib.Graph(bind_namespaces="none"), ox.parse(ontology, format=_N_TRIPLES))
         for predicate in _QUERIES:
             for shape, text in self.shapes.subject_objects(predicate):
                 _refuse_foreign(shape, str(text))
@@ -69,7 +73,7 @@ class ShaclJobs:
             raise _unusable(f"they ask for the entailment regime {regime}, which is not supported")
         _import_prefixes(self.shapes)
         with _told_as_unusable():
-            self._built = Validator(_data(rdflib.Graph()), shacl_graph=self.shapes).shacl_graph
+            self._built = self._validator().shacl_graph
             self._targeting = [shape for shape in self._built.shapes if any(any(found) for found in shape.target())]
         self.validate({}, b"")  # shapes that cannot be used are to be told of now
         gc.freeze()  # what is there by now stays: a check need not look through it for garbage
@@ -81,20 +85,22 @@ class ShaclJobs:
 
         With ``focus``, a list of IRIs, in the header only these are checked.
         """
-        graph = _graph(ox.parse(data, format=ox.RdfFormat.N_TRIPLES))
+        graph = _filled(_Data(store="SimpleMemory", bind_namespaces="none"), ox.parse(data, format=_N_TRIPLES))
         self._add_superclasses(graph)
         focus = None if (named := header.get("focus")) is None else {URIRef(node) for node in named}
         found: list[Any] = []
         with _told_as_unusable():
-            checked = _data(graph)
-            executor = Validator(checked, shacl_graph=rdflib.Graph(), options=dict(_OPTIONS)).make_executor()
             for shape in self._targeting:
-                nodes = shape.focus_nodes(checked)  # type: ignore[no-untyped-call]
+                nodes = shape.focus_nodes(graph)  # type: ignore[no-untyped-call]
                 if nodes := nodes if focus is None else nodes & focus:
-                    found += shape.validate(executor, checked, focus=list(nodes))[1]
+                    found += shape.validate(self._executor, graph, focus=list(nodes))[1]
             report = Validator.create_validation_report(self._built, False, found)[0] if found else rdflib.Graph()
         results = [self._result(report, node) for node in report.objects(None, SH.result)]
         return {"conforms": not found}, json.dumps(results).encode()
+
+    def _validator(self) -> Validator:
+        """Over no data: it is asked for its parts."""
+        return Validator(DataGraph.from_rdflib(rdflib.Graph()), shacl_graph=self.shapes, options=dict(_OPTIONS))
 
     def _add_superclasses(self, graph: rdflib.Graph) -> None:
         """What is above the classes of the data: all that SHACL asks of an ontology (section 3.2)."""
@@ -149,7 +155,17 @@ class _DatatypeByValue(DatatypeConstraintComponent):
         return kept == XSD.integer and asked != str(XSD.decimal) and has_value_of(value, str(kept), asked)
 
 
-CONSTRAINT_PARAMETERS_MAP[SH.datatype] = _DatatypeByValue
+_made_once = cache(cache)  # each component of each shape, which pySHACL would read from the shapes at every node
+_COMPONENTS = {p: _made_once(made) for p, made in {**CONSTRAINT_PARAMETERS_MAP, SH.datatype: _DatatypeByValue}.items()}
+# It looks them up where it would search through a list.
+pyshacl.shape.CONSTRAINT_PARAMS = (_COMPONENTS, _COMPONENTS)  # type: ignore[attr-defined]
+
+
+class _Data(rdflib.Graph):
+    """What is checked. It is true at once: rdflib would count its triples, and pySHACL asks at every result."""
+
+    def __bool__(self) -> bool:
+        return True
 
 
 class _Quads:
@@ -194,12 +210,7 @@ def _import_prefixes(shapes: rdflib.Graph) -> None:
                 shapes.add((named, SH.declare, declared))
 
 
-def _data(graph: rdflib.Graph) -> DataGraph:
-    return DataGraph.from_rdflib(graph)
-
-
-def _graph(quads: Any) -> rdflib.Graph:
-    graph = rdflib.Graph(bind_namespaces="none")
+def _filled(graph: rdflib.Graph, quads: Any) -> rdflib.Graph:
     for triple in triples_of(quads):
         graph.add(triple)
     return graph
