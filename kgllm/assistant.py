@@ -317,7 +317,7 @@ class Assistant:
             if self._hindered is not None and self._hindered[0] >= asked:
                 raise self._hindered[1]
             try:
-                _ = self.index, self.workspace.shapes, self._embedded  # the shapes are read while the rest is made
+                _ = self.workspace.shapes, self.index, self._embedded  # the shapes are read while the rest is made
                 if self.model is not None:  # then many threads ask at once, and none is to open a second one
                     _ = self._briefing, self.workspace.fingerprint
             except KgllmError as error:

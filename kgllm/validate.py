@@ -28,7 +28,7 @@ class ShapesCheck(Protocol):
 
     @property
     def reads(self) -> Sequence[str]:
-        """Graph patterns over ``?n``, a focus node, for the facts ``?s ?p ?o`` that shapes read beyond its own."""
+        """Graph patterns over ``?n``, a focus node, for the facts ``?s ?p ?o`` that shapes read, but for its own."""
 
     def __call__(self, triples: Sequence[Triple], focus: set[Node] | None) -> list[Violation]:
         """The violations among some triples, everywhere or at the focus nodes."""
@@ -68,7 +68,7 @@ def surroundings(
     """What the graph says of the nodes in memory, in both directions, and the classes of what it says it with.
 
     The second value tells whether that is all of it: a partial view is no proof. ``reads`` are graph patterns from a
-    node ``?n`` to facts ``?s ?p ?o`` further off that are wanted too. Where it need not be ``is_thorough``,
+    node ``?n`` to facts ``?s ?p ?o`` that are wanted too. Where it need not be ``is_thorough``,
     one node stands for all that have a property with the same value: what the property says of that value, one shows.
     """
     nodes = [node for node in memory.nodes() if isinstance(node, URIRef)]
@@ -137,9 +137,8 @@ def _context(
     """What a memory is checked together with: where nothing is stated that it could contradict, itself alone."""
     if shapes is None and not len(ontology.axioms):
         return memory.triples(), True
-    is_thorough = shapes is not None or _is_inverse(ontology)
     reads = shapes.reads if shapes is not None else ()
-    return surroundings(memory, store, timeout_s=timeout_s, is_thorough=is_thorough, reads=reads)
+    return surroundings(memory, store, timeout_s=timeout_s, is_thorough=_is_inverse(ontology), reads=reads)
 
 
 def _is_inverse(ontology: Ontology) -> bool:

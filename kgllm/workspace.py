@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,13 +23,14 @@ from kgllm.engines.oxigraph import OxigraphStore, graph_fingerprint
 from kgllm.errors import DeadlineError, EmbedderError, IncompleteDataError, IndexMismatchError, InputError
 from kgllm.generations import Generation, Generations
 from kgllm.index import FORMAT, Index, IndexSettings, fill_generation
-from kgllm.ontology import RDFS_SUBCLASS, Ontology
+from kgllm.ontology import Ontology
 from kgllm.ontology_reading import read_ontology, whole
 from kgllm.protocols import Embedder, GraphStore, Progress, Rows
 from kgllm.sources import Source, file_fingerprint
 from kgllm.terms import BNode, Namespaces, Node, Triple, URIRef, local_name, ntriples
 from kgllm.validate import ShapesCheck
 from kgllm.violation import NOT_CHECKED, Violation
+from kgllm.vocabularies import RDF_TYPE, RDFS_SUBCLASS
 
 if TYPE_CHECKING:
     import rdflib
@@ -133,11 +134,9 @@ class Workspace:
             return None
         from kgllm.engines.shacl import Shapes
 
-        classes = self.ontology.classes.values()
-        tree = ntriples((cls.iri, RDFS_SUBCLASS, parent) for cls in classes for parent in cls.parents)
-        shapes = Shapes(self.shapes_files, ontology=tree.encode())
+        shapes = Shapes(self.shapes_files)
         self._opened.others.append(shapes)
-        return _ShapesCheck(shapes, self.timeout_s)
+        return _ShapesCheck(shapes, self)
 
     @cached_property
     def namespaces(self) -> Namespaces:
@@ -442,10 +441,10 @@ class Workspace:
 
 @dataclass(frozen=True, slots=True)
 class _ShapesCheck:
-    """Shapes as those who check see them, and how long a check may take."""
+    """Shapes as those who check see them, and the workspace whose ontology says which class is under which."""
 
     shapes: Shapes
-    timeout_s: float
+    workspace: Workspace
 
     @property
     def reads(self) -> Sequence[str]:
@@ -456,11 +455,11 @@ class _ShapesCheck:
 
         A blank node has no name to fetch its facts by, so that what a part of a graph shows of one proves nothing.
         """
-        data = ntriples(triples)
+        data, timeout_s = ntriples([*triples, *self._superclasses(triples)]), self.workspace.timeout_s
         nodes = None if focus is None else [node for node in focus if isinstance(node, URIRef)]
-        report = self.shapes.validate(data.encode(), focus=nodes, timeout_s=self.timeout_s)
+        report = self.shapes.validate(data.encode(), focus=nodes, timeout_s=timeout_s)
         if report.conforms is None:
-            message = f"the shapes were not checked within {self.timeout_s} s"
+            message = f"the shapes were not checked within {timeout_s} s"
             return [Violation(None, None, None, NOT_CHECKED, "Info", message)]
         return [
             Violation(
@@ -475,6 +474,14 @@ class _ShapesCheck:
             for result in report.results
             if focus is None or not isinstance(result.focus, BNode)
         ]
+
+    def _superclasses(self, triples: Sequence[Triple]) -> Iterator[Triple]:
+        """What is above the classes of the data: all that SHACL asks of an ontology (section 3.2)."""
+        ontology = self.workspace.ontology
+        stated = {o for _, p, o in triples if p == RDF_TYPE and isinstance(o, URIRef)}
+        above = {cls for one in stated for cls in ontology.superclasses(one)}
+        for cls in above & ontology.classes.keys():
+            yield from ((cls, RDFS_SUBCLASS, parent) for parent in ontology.classes[cls].parents)
 
 
 def default_folder(

@@ -93,6 +93,22 @@ CASES = {  # the shapes, what the graph must say besides, so that its house conf
         "ex:bob ex:sweeps ex:lane .",
         "ex:bob ex:sweeps ex:road .",
     ),
+    "all that a property leads to the node": (
+        of_house("[ sh:path [ sh:inversePath ex:built ] ; sh:maxCount 1 ]"),
+        "ex:bob ex:built ex:house .",
+        "ex:bob ex:built ex:house . ex:eve ex:built ex:house .",
+    ),
+    "who is meant by what leads to it": (
+        "ex:BuiltShape sh:targetObjectsOf ex:built ; sh:property [ sh:path ex:number ; sh:minCount 1 ] .",
+        "ex:bob ex:built ex:house . ex:house ex:number 7 .",
+        "_:someone ex:built ex:house .",
+    ),
+    "what SPARQL looks for": (
+        "ex:HouseShape sh:targetClass ex:House ; sh:sparql [ sh:select "
+        f"'SELECT $this WHERE {{ ?a <{EX}built> $this . ?b <{EX}built> $this FILTER(?a != ?b) }}' ] .",
+        "ex:bob ex:built ex:house .",
+        "ex:bob ex:built ex:house . ex:eve ex:built ex:house .",
+    ),
     "two inverse steps": (
         of_house("[ sh:path ([ sh:inversePath ex:built ] [ sh:inversePath ex:employs ]) ; sh:minCount 1 ]"),
         "ex:firm ex:employs ex:bob . ex:bob ex:built ex:house .",
@@ -185,10 +201,11 @@ def test_a_violation_that_the_memory_brings_is_its_own(findings: Findings) -> No
 
 
 def test_a_node_of_which_too_much_is_said_is_not_checked_and_never_taken_to_conform(findings: Findings) -> None:
-    shapes = of_house("[ sh:path ex:number ; sh:minCount 1 ]")
     many = "".join(f"ex:g{number} ex:visited ex:house ." for number in range(5_001))
-    (found,) = findings(HOUSE + many, shapes)
+    (found,) = findings(HOUSE + many, of_house("[ sh:path [ sh:inversePath ex:visited ] ; sh:nodeKind sh:IRI ]"))
     assert (found.constraint, found.severity) == ("notChecked", "Info")
+    (found,) = findings(HOUSE + many, of_house("[ sh:path ex:number ; sh:minCount 1 ]"))  # which reads none of it
+    assert (found.constraint, found.severity) == ("MinCountConstraintComponent", "Violation")
 
 
 def test_what_is_too_much_further_off_is_not_checked_either(findings: Findings) -> None:

@@ -43,21 +43,20 @@ class ShapesReport:
 class Shapes:
     """Shapes kept warm in a worker, to check data against; read meanwhile, which takes half a second.
 
-    ``ontology`` (N-Triples) tells which class is under which. Whoever needs the shapes first waits for them, and gets
-    ``RdfSyntaxError`` for a broken file, ``InputError`` for shapes that SHACL does not allow or whose ``sh:sparql``
-    would do more than read the data.
+    Whoever needs the shapes first waits for them, and gets ``RdfSyntaxError`` for a broken file, ``InputError`` for
+    shapes that SHACL does not allow or whose ``sh:sparql`` would do more than read the data.
     """
 
-    def __init__(self, files: Sequence[Path], *, ontology: bytes = b"", memory_bytes: int = MEMORY_BYTES) -> None:
+    def __init__(self, files: Sequence[Path], *, memory_bytes: int = MEMORY_BYTES) -> None:
         self._worker = Worker("kgllm.engines.shacl_jobs", memory_bytes=memory_bytes)
         self._opened: Future[Reply] = Future()
-        threading.Thread(target=self._open, args=([str(file) for file in files], ontology), daemon=True).start()
+        threading.Thread(target=self._open, args=([str(file) for file in files],), daemon=True).start()
 
-    def _open(self, files: list[str], ontology: bytes) -> None:
+    def _open(self, files: list[str]) -> None:
         header = {"files": files, "file_bytes": _FILE_BYTES}
         try:
             self._opened.set_result(
-                self._worker.open("shapes", header, body=ontology, timeout_s=_READ_TIMEOUT_S, what="reading the shapes")
+                self._worker.open("shapes", header, timeout_s=_READ_TIMEOUT_S, what="reading the shapes")
             )
         except BaseException as error:
             self._worker.close()
@@ -65,15 +64,18 @@ class Shapes:
 
     @property
     def reads(self) -> list[str]:
-        """Graph patterns over ``?n``, a focus node, for the facts ``?s ?p ?o`` that the shapes read beyond its own.
+        """Graph patterns over ``?n``, a focus node, for the facts ``?s ?p ?o`` that the shapes read, but for its own.
 
-        ``sh:sparql`` is not looked into.
+        Its own are those that it is the subject of. ``sh:sparql`` is taken to read who it is the object of.
         """
         reads: list[str] = self._opened.result().header["reads"]
         return reads
 
     def validate(self, data: bytes, *, focus: Sequence[URIRef] | None = None, timeout_s: float) -> ShapesReport:
-        """Check a data graph, N-Triples, against the shapes; only at the ``focus`` nodes if given."""
+        """Check a data graph, N-Triples, against the shapes; only at the ``focus`` nodes if given.
+
+        Which class is under which is for the data to say.
+        """
         self._opened.result()
         header = {} if focus is None else {"focus": [str(node) for node in focus]}
         try:

@@ -27,10 +27,9 @@ from pyshacl.constraints import CONSTRAINT_PARAMETERS_MAP
 from pyshacl.constraints.core.value_constraints import DatatypeConstraintComponent
 from pyshacl.graph_abstraction import DataGraph
 from pyshacl.validator import Validator
-from rdflib.namespace import OWL, RDF, RDFS, SH, XSD
+from rdflib.namespace import OWL, SH, XSD
 
 from kgllm.datatypes import has_value_of
-from kgllm.engines.guard import refuse_unless_read_only
 from kgllm.engines.rdf_files import load_file
 from kgllm.engines.results import triples_of
 from kgllm.engines.shacl_reads import path_text, reads_of
@@ -43,29 +42,26 @@ if TYPE_CHECKING:
 
 _QUERIES = (SH.select, SH.ask, SH.construct, SH.update)
 _SWITCHES = tuple(map(str, (SH.closed, SH.deactivated, SH.uniqueLang, SH.qualifiedValueShapesDisjoint)))
-_N_TRIPLES = ox.RdfFormat.N_TRIPLES
 _OPTIONS = {"use_js": False, "advanced": False, "inference": "none", "inplace": True}
 
 
 class ShaclJobs:
-    """A shapes graph, an ontology, and what is checked against them."""
+    """A shapes graph, and what is checked against it."""
 
     def __init__(self) -> None:
         self.shapes = rdflib.Graph()
-        self.ontology = rdflib.Graph()
         self._built = self._validator().shacl_graph
         self._executor = self._validator().make_executor()
         self._targeting: list[Shape] = []
 
-    def shapes_files(self, header: dict[str, Any], ontology: bytes) -> tuple[dict[str, Any], bytes]:
-        """Read shapes from files and the ontology from N-Triples."""
+    def shapes_files(self, header: dict[str, Any], _: bytes) -> tuple[dict[str, Any], bytes]:
+        """Read shapes from files."""
         read: Any = _Quads()
         for file in header["files"]:
             load_file(read, Path(file), bulk=False, limit_bytes=header["file_bytes"])
         store = ox.Store()
         store.extend(read.quads)  # it writes numbers as it does those of the data, so that 4.0 is 4 in both
         self.shapes = _filled(rdflib.Graph(bind_namespaces="none"), store)
-        self.ontology = _filled(rdflib.Graph(bind_namespaces="none"), ox.parse(ontology, format=_N_TRIPLES))
         for predicate in _QUERIES:
             for shape, text in self.shapes.subject_objects(predicate):
                 _refuse_foreign(shape, str(text))
@@ -85,8 +81,8 @@ class ShaclJobs:
 
         With ``focus``, a list of IRIs, in the header only these are checked.
         """
-        graph = _filled(_Data(store="SimpleMemory", bind_namespaces="none"), ox.parse(data, format=_N_TRIPLES))
-        self._add_superclasses(graph)
+        quads = ox.parse(data, format=ox.RdfFormat.N_TRIPLES)
+        graph = _filled(_Data(store="SimpleMemory", bind_namespaces="none"), quads)
         focus = None if (named := header.get("focus")) is None else {URIRef(node) for node in named}
         found: list[Any] = []
         with _told_as_unusable():
@@ -101,18 +97,6 @@ class ShaclJobs:
     def _validator(self) -> Validator:
         """Over no data: it is asked for its parts."""
         return Validator(DataGraph.from_rdflib(rdflib.Graph()), shacl_graph=self.shapes, options=dict(_OPTIONS))
-
-    def _add_superclasses(self, graph: rdflib.Graph) -> None:
-        """What is above the classes of the data: all that SHACL asks of an ontology (section 3.2)."""
-        waiting = set(graph.objects(None, RDF.type))
-        seen = set(waiting)
-        while waiting:
-            cls = waiting.pop()
-            for above in self.ontology.objects(cls, RDFS.subClassOf):
-                graph.add((cls, RDFS.subClassOf, above))
-                if above not in seen:
-                    seen.add(above)
-                    waiting.add(above)
 
     def _result(self, report: rdflib.Graph, node: Node) -> dict[str, str | None]:
         path, value = report.value(node, SH.resultPath), report.value(node, SH.value)
@@ -217,6 +201,8 @@ def _filled(graph: rdflib.Graph, quads: Any) -> rdflib.Graph:
 
 
 def _refuse_foreign(shape: Node, text: str) -> None:
+    from kgllm.engines.guard import refuse_unless_read_only  # it takes 25 ms, and few shapes have SPARQL
+
     try:
         refuse_unless_read_only(text)
     except QueryRefusedError as error:

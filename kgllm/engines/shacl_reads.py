@@ -19,6 +19,7 @@ _LISTS = (SH["and"], SH["or"], SH.xone)
 _SHAPES = (SH.node, SH["not"], SH.property, SH.qualifiedValueShape)
 _COMPARED = (SH.equals, SH.disjoint, SH.lessThan, SH.lessThanOrEquals)
 _IRI = re.compile(r"<[^>]*>")
+_INTO_FOCUS = "?s ?p ?n . BIND(?n AS ?o)"
 _LONGEST = 12  # steps from a focus node: shapes that refer to themselves have no end
 
 
@@ -50,13 +51,14 @@ def _parts(shapes: rdflib.Graph, path: Node) -> tuple[list[Node], list[Node], No
 def reads_of(shapes: rdflib.Graph, targeting: Iterable[Node]) -> list[str]:
     """Graph patterns over ``?n``, a focus node, whose ``?s ?p ?o`` are the facts that shapes read further off.
 
-    The facts of the focus node itself, in both directions, and the classes of its values are taken to be known.
-    ``sh:sparql`` is not looked into.
+    The facts that the focus node is the subject of, and the classes of its values, are taken to be known. ``sh:sparql``
+    is not looked into: where there is some, all facts that have the focus node as their object are read.
     """
     reading = _Reading(shapes)
     for shape in targeting:
         reading.shape(shape, ())
-    return sorted(reading.patterns())
+    has_sparql = any((None, query, None) in shapes for query in (SH.select, SH.ask))
+    return sorted([*reading.patterns(), *([_INTO_FOCUS] if has_sparql else [])])
 
 
 _Lead = tuple[str, ...]  # the paths, one after the other, from a focus node
@@ -73,6 +75,8 @@ class _Reading:
         self._all: set[_Lead] = set()
 
     def patterns(self) -> Iterable[str]:
+        if self._into[()]:
+            yield f"{_values(self._into[()])} {_INTO_FOCUS}"
         for lead in filter(None, {*self._out, *self._into, *self._all}):
             path = "/".join(lead)
             is_known = len(lead) == 1 and set(_IRI.sub("", lead[0])) <= set("(|)")
@@ -80,9 +84,9 @@ class _Reading:
             if lead in self._all:
                 yield f"?n {path} ?s . ?s ?p ?o"
             elif out:
-                yield f"?n {path} ?s . VALUES ?p {{ {' '.join(sorted(map(n3, out)))} }} ?s ?p ?o"
+                yield f"?n {path} ?s . {_values(out)} ?s ?p ?o"
             if self._into[lead]:
-                yield f"?n {path} ?o . VALUES ?p {{ {' '.join(sorted(map(n3, self._into[lead])))} }} ?s ?p ?o"
+                yield f"?n {path} ?o . {_values(self._into[lead])} ?s ?p ?o"
 
     def shape(self, shape: Node, lead: _Lead) -> None:
         """Note what a shape reads of the node at the end of a path."""
@@ -90,6 +94,8 @@ class _Reading:
             return
         self._seen.add((shape, lead))
         shapes = self._shapes
+        if not lead:
+            self._into[lead].update(shapes.objects(shape, SH.targetObjectsOf))
         for compared in _COMPARED:
             self._out[lead].update(shapes.objects(shape, compared))
         path = shapes.value(shape, SH.path)
@@ -127,3 +133,7 @@ class _Reading:
                 again = "" if suffix == "?" else f"({path_text(shapes, repeated, is_inverse=is_inverse)})*"
                 self._follow(repeated, (*lead, again) if again else lead, is_inverse=is_inverse)
         return end
+
+
+def _values(properties: Iterable[Node]) -> str:
+    return f"VALUES ?p {{ {' '.join(sorted(map(n3, properties)))} }}"
