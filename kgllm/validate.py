@@ -77,7 +77,7 @@ def surroundings(
     named = " ".join(n3(node) for node in nodes[:_SURROUNDINGS])
     incoming = f"VALUES ?o {{ {named} }} ?s ?p ?o FILTER(?p != {n3(RDF_TYPE)})"
     if not is_thorough:
-        incoming = f"SELECT (MIN(?x) AS ?s) ?p ?o WHERE {{ {incoming.replace('?s', '?x')} }} GROUP BY ?p ?o"
+        incoming = f"SELECT (SAMPLE(?x) AS ?s) ?p ?o WHERE {{ {incoming.replace('?s', '?x')} }} GROUP BY ?p ?o"
     parts = (
         f"VALUES ?s {{ {named} }} ?s ?p ?o",
         incoming,

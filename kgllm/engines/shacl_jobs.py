@@ -61,7 +61,7 @@ class ShaclJobs:
             load_file(read, Path(file), bulk=False, limit_bytes=header["file_bytes"])
         store = ox.Store()
         store.extend(read.quads)  # it writes numbers as it does those of the data, so that 4.0 is 4 in both
-        self.shapes = _filled(rdflib.Graph(bind_namespaces="none"), store)
+        self.shapes = _graph(store)
         for predicate in _QUERIES:
             for shape, text in self.shapes.subject_objects(predicate):
                 _refuse_foreign(shape, str(text))
@@ -81,8 +81,7 @@ class ShaclJobs:
 
         With ``focus``, a list of IRIs, in the header only these are checked.
         """
-        quads = ox.parse(data, format=ox.RdfFormat.N_TRIPLES)
-        graph = _filled(_Data(store="SimpleMemory", bind_namespaces="none"), quads)
+        graph = _graph(ox.parse(data, format=ox.RdfFormat.N_TRIPLES))
         focus = None if (named := header.get("focus")) is None else {URIRef(node) for node in named}
         found: list[Any] = []
         with _told_as_unusable():
@@ -145,8 +144,8 @@ _COMPONENTS = {p: _made_once(made) for p, made in {**CONSTRAINT_PARAMETERS_MAP, 
 pyshacl.shape.CONSTRAINT_PARAMS = (_COMPONENTS, _COMPONENTS)  # type: ignore[attr-defined]
 
 
-class _Data(rdflib.Graph):
-    """What is checked. It is true at once: rdflib would count its triples, and pySHACL asks at every result."""
+class _Graph(rdflib.Graph):
+    """A graph that is true at once: rdflib would count its triples, and pySHACL asks at every result."""
 
     def __bool__(self) -> bool:
         return True
@@ -194,7 +193,8 @@ def _import_prefixes(shapes: rdflib.Graph) -> None:
                 shapes.add((named, SH.declare, declared))
 
 
-def _filled(graph: rdflib.Graph, quads: Any) -> rdflib.Graph:
+def _graph(quads: Any) -> rdflib.Graph:
+    graph = _Graph(store="SimpleMemory", bind_namespaces="none")
     for triple in triples_of(quads):
         graph.add(triple)
     return graph
