@@ -51,8 +51,9 @@ def _parts(shapes: rdflib.Graph, path: Node) -> tuple[list[Node], list[Node], No
 def reads_of(shapes: rdflib.Graph, targeting: Iterable[Node]) -> list[str]:
     """Graph patterns over ``?n``, a focus node, whose ``?s ?p ?o`` are the facts that shapes read further off.
 
-    The facts that the focus node is the subject of, and the classes of its values, are taken to be known. ``sh:sparql``
-    is not looked into: where there is some, all facts that have the focus node as their object are read.
+    Known without are the facts that the focus node is the subject of, the classes of its values, and by which
+    properties something leads to it, which is all that ``sh:targetObjectsOf`` asks. ``sh:sparql`` is not looked into:
+    where there is some, all facts that have the focus node as their object are read.
     """
     reading = _Reading(shapes)
     for shape in targeting:
@@ -94,8 +95,6 @@ class _Reading:
             return
         self._seen.add((shape, lead))
         shapes = self._shapes
-        if not lead:
-            self._into[lead].update(shapes.objects(shape, SH.targetObjectsOf))
         for compared in _COMPARED:
             self._out[lead].update(shapes.objects(shape, compared))
         path = shapes.value(shape, SH.path)
