@@ -110,7 +110,7 @@ class EmbeddedPlanner:
         if (defined := self._definition(links)) is not None:
             yield defined
         is_description = looks_like_description(links.question)
-        if is_negated(links.question) or len(links.tokens) > (_LONG_TEXT if is_description else _LONGEST_READ):
+        if is_negated(links.around_names()) or len(links.tokens) > (_LONG_TEXT if is_description else _LONGEST_READ):
             if is_description:
                 yield from self._described(links, ())
             return
