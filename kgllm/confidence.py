@@ -20,6 +20,9 @@ WEIGHTS = {
     "steps": 0.10,
     "backward": -2.52,
     "left over": -3.34,
+    "stretch": 0.0,
+    "return": 0.0,
+    "head": 0.0,
     "meaning": 4.48,
     "explained": 2.63,  # share of the words in no name it uses that are like a term of it
     "unexplained": -0.42,  # how many of these words are not, 3 for more

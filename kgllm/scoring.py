@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
+from typing import Literal as OneOfStrings
 from typing import TypeAlias
 
 import numpy as np
@@ -19,7 +21,7 @@ from kgllm.similarity import Similarities, Vocabulary
 from kgllm.sketch import Anchor, Sketch
 from kgllm.terms import URIRef
 from kgllm.vocabularies import NUMERIC
-from kgllm.words import KINDS, Form, Token, asks_for, content_tokens, is_function_word, word_pairs
+from kgllm.words import KINDS, Form, Token, asks_for, content_tokens, ends_asking, is_function_word, shares, word_pairs
 
 __all__ = ["Scorer", "phrase"]
 
@@ -33,9 +35,12 @@ FEATURES = (
     "steps",
     "backward",  # relations between things of one kind, walked against their direction
     "left over",  # share of the words that name a class or relation but were given no step or place of their own
+    "stretch",  # how much nearer the words of the steps are to other terms, on average
+    "return",  # ways back by the relation that led there, less how well both are said
+    "head",  # how much nearer the noun that is asked for is to other terms than to what the answer is
     "meaning",  # similarity of the whole, in words, to the question
 )
-WEIGHTS = np.array([0.5, 0.47, 0.2, 0.3, -0.6, 0.12, -0.01, -0.29, -0.49, 0.75], dtype=np.float64)
+WEIGHTS = np.array([0.5, 0.47, 0.2, 0.3, -0.6, 0.12, -0.01, -0.29, -0.65, 0.0, -0.2, -0.2, 0.75], dtype=np.float64)
 """One a feature; fitted on training questions by benchmarks/planner.py, but for "unused": many names in those questions
 are common words, so the fit sets too little by a name."""
 
@@ -47,6 +52,14 @@ _NAMES_ITS_KIND = re.compile(
     r"\bwhose\b|\bwho (?:is|are|was|were) the\b|\bwer (?:ist|sind|war|waren) d(?:er|ie|as)\b", re.I
 )
 """A question that asks by a noun ("who is the employer of"), or has its "whose" for a thing."""
+_IS_THE = re.compile(
+    r"(?:who|what|which|wer|was)(?: (?:is|are|was|were|ist|sind|war|waren)|['’]s) (?:the |d(?:er|ie|as) )?", re.I
+)
+_OF_KIND = 0.5
+_POSSESSIVE = frozenset(["'s", "’s"])
+_SHARED = 0.9  # of the way there, the way back to what has the same
+_LEAST_TELLING = 0.15
+_AWAY = 0.5  # of a relation walked backwards, whose name is more often that of what it was walked from
 _DATE_TYPES = ("#date", "#dateTime", "#gYear", "#gYearMonth", "#time")
 
 
@@ -95,6 +108,10 @@ class Scorer:
         self.importance = self.similarities.importance()
         self._expected = self._head_noun()
         self._kinds_of: dict[Place, Place] = {}
+        self.best = self.similarities.matrix.max(axis=1, initial=0.0)
+        self._ends_asking = ends_asking(links.question)
+        self._shares = shares(links.question)
+        self._asked = self._expected if self._expected is not None else self._noun_of_who()
 
     def _phrases(self) -> dict[int, list[str]]:
         """For each word the phrase with its neighbour: "born in", "cause of death"."""
@@ -120,6 +137,14 @@ class Scorer:
                 kinds = self.similarities.of_any(self.ontology.classes)
                 return max(run, key=lambda number: (round(float(kinds[number]), 2), -number))
         return None
+
+    def _noun_of_who(self) -> int | None:
+        """The number of the word for what "who is the …", "what are the …" asks for."""
+        match = _IS_THE.match(self.links.question)
+        if match is None:
+            return None
+        behind = [n for n, word in enumerate(self.words) if word.start >= match.end()]
+        return behind[0] if behind else None
 
     def open_words(self, anchors: Sequence[Anchor]) -> NDArray[np.bool_]:
         """Which words are not inside one of the anchors; shape (len(words),)."""
@@ -150,7 +175,7 @@ class Scorer:
         """The features without the whole meaning, which ``add_meaning`` adds to the best."""
         anchors = list(sketch.anchors())
         is_open = self.open_words(anchors)
-        aligned, left_over = self._aligned(sketch, is_open)
+        aligned, left_over, stretch, returns = self._aligned(sketch, is_open)
         unused = sum(
             m.score for m in self.links.mentions if m.score >= _SURE and not any(a.mention.overlaps(m) for a in anchors)
         )
@@ -171,6 +196,9 @@ class Scorer:
             len(sketch.steps()),
             backward,
             left_over,
+            stretch,
+            returns,
+            self._head(sketch),
             0.0,
         )
         told = best[is_open] >= _TELLING
@@ -214,12 +242,25 @@ class Scorer:
             best = np.maximum(best, 0.8 * self.similarities.of_place(anchor.place) * self._beside(anchor))
         return best
 
+    def _answers_word(self, sketch: Sketch) -> bool:
+        """Whether "where" or "when" says by itself which step comes last: that to a place, to a date."""
+        if self.form == "where":
+            return not sketch.literal and self._kin(sketch.place(self.ontology), KINDS["where"]) > _OF_KIND
+        return self.form == "when" and sketch.literal and any(is_date(d) for d in sketch.place(self.ontology))
+
+    def _first(self, anchor: Anchor) -> Side | None:
+        """The side of an anchor whose words are nearer to it, where grammar says so: "Alien's director", "… who"."""
+        behind = self.links.tokens[anchor.mention.last : anchor.mention.last + 1]
+        if behind and behind[0].lower in _POSSESSIVE:
+            return "right"
+        return "left" if self._ends_asking else None
+
     def _beside(self, anchor: Anchor) -> NDArray[np.bool_]:
         """Which words stand right before or behind an anchor, where they say what it is: "the movie Alien"."""
         first, last = anchor.mention.first, anchor.mention.last
         return np.array([first - 2 <= place <= last for place in self._place_of_word], dtype=bool)
 
-    def _aligned(self, sketch: Sketch, is_open: NDArray[np.bool_]) -> tuple[list[float], float]:
+    def _aligned(self, sketch: Sketch, is_open: NDArray[np.bool_]) -> tuple[list[float], float, float, float]:
         """The similarity of each step to a word of its own, and the share of telling words that nothing was left for.
 
         The words of a branch are read outward from its anchor.
@@ -227,12 +268,25 @@ class Scorer:
         numbers = [int(n) for n in np.flatnonzero(is_open)]
         aligned: list[float] = []
         spent: set[int] = set()
+        stretch = returns = 0.0
         for branch in sketch.branches:
             first, last = branch.anchor.mention.first, branch.anchor.mention.last
             left = [n for n in reversed(numbers) if self._place_of_word[n] < first]
             right = [n for n in numbers if self._place_of_word[n] >= last]
-            chosen = outward([self.similarities.of_step(step) for step in branch.path.steps], left, right)
+            rows = [self.similarities.of_step(step) for step in branch.path.steps]
+            chosen = outward(rows, left, right, first=self._first(branch.anchor))
             similarities = [similarity for similarity, _ in chosen]
+            stretch += sum(
+                float(self.best[n] - row[n]) for row, (_, n) in zip(rows, chosen, strict=True) if n is not None
+            )
+            for here, (one, other) in enumerate(pairwise(branch.path.steps)):
+                if one.property == other.property and one.inverse != other.inverse:
+                    if self._shares:
+                        alike = _SHARED * max(similarities[here : here + 2])
+                        similarities[here : here + 2] = [max(alike, s) for s in similarities[here : here + 2]]
+                    returns += 1.0 - min(similarities[here : here + 2])
+            if self._answers_word(sketch) and similarities:
+                similarities[-1] = max(similarities[-1], _IMPLIED)
             if branch.anchor.candidate.value is not None and similarities:
                 similarities[0] = max(similarities[0], _IMPLIED)
             aligned += similarities
@@ -247,7 +301,9 @@ class Scorer:
             aligned.append(float(row[best]) if best is not None else 0.0)
             if best is not None and aligned[-1] >= _TELLING:
                 spent.add(best)
-        return aligned, self._left_over(sketch, [n for n in numbers if n not in spent], numbers)
+                stretch += float(self.best[best] - row[best])
+        left_over = self._left_over(sketch, [n for n in numbers if n not in spent], numbers)
+        return aligned, left_over, stretch / max(1, len(aligned)), returns
 
     def _left_over(self, sketch: Sketch, unspent: list[int], numbers: list[int]) -> float:
         """The weight of the words that neither a step nor a place of the sketch accounts for."""
@@ -281,6 +337,16 @@ class Scorer:
             relation = max((float(self.similarities.of_step(step)[self._expected]) for step in last), default=0.0)
             fit += max(kinds, 0.8 * relation if literal else 0.4 * relation) - 0.3
         return max(-1.0, min(1.0, fit))
+
+    def _head(self, sketch: Sketch) -> float:
+        """How much nearer the noun that is asked for is to any term than to the answer's class or last relation."""
+        if self._asked is None or sketch.form == "ask":
+            return 0.0
+        place = float(self.similarities.of_place(sketch.place(self.ontology))[self._asked])
+        last = [path.steps[-1] for path in sketch.paths() if path.steps][-1:]
+        said = [float(self.similarities.of_step(step)[self._asked]) * (_AWAY if step.inverse else 1.0) for step in last]
+        best = max(_LEAST_TELLING, float(self.best[self._asked]))
+        return max(0.0, 1.0 - max(place, *said, 0.0) / best)
 
     def _kinds(self, place: Place) -> Place:
         """The classes of a place, and those right above them."""
@@ -319,7 +385,7 @@ class Scorer:
 
     def is_of_kind(self, cls: URIRef, form: Form) -> bool:
         """Whether a class is of the kind that a question word asks for."""
-        return self._kin(frozenset({cls}), KINDS[form]) > 0.5
+        return self._kin(frozenset({cls}), KINDS[form]) > _OF_KIND
 
     def _ends_in(self, sketch: Sketch, names: Sequence[str]) -> float:
         last = [path.steps[-1] for path in sketch.paths() if path.steps][-1:]
@@ -354,14 +420,18 @@ class Scorer:
         return text.lower()
 
 
+Side: TypeAlias = OneOfStrings["left", "right"]
 Alignment: TypeAlias = tuple[tuple[float, int | None], ...]
 
 
-def outward(rows: Sequence[Vectors], left: Sequence[int], right: Sequence[int]) -> Alignment:
+def outward(
+    rows: Sequence[Vectors], left: Sequence[int], right: Sequence[int], *, first: Side | None = None
+) -> Alignment:
     """For each step a word and its similarity when steps take words in order, each side of the anchor read outward.
 
     ``rows`` are the steps' similarities to all words; ``left`` and ``right`` the numbers of the words on either side,
-    nearest first. One word serves one step. Steps that can be said only out of order count for less.
+    nearest first; no step takes one on the side that is ``first`` after one on the other. One word serves one step.
+    Steps that can be said only out of order count for less.
     """
 
     def ordered(step: int, i: int, j: int) -> tuple[float, Alignment]:
@@ -370,6 +440,8 @@ def outward(rows: Sequence[Vectors], left: Sequence[int], right: Sequence[int]) 
         total, rest = ordered(step + 1, i, j)
         best: tuple[float, Alignment] = (total, ((0.0, None), *rest))
         for side, start in ((left, i), (right, j)):
+            if (first == "left" and side is left and j) or (first == "right" and side is right and i):
+                continue
             for place in range(start, len(side)):
                 if (similarity := float(rows[step][side[place]])) > 0.1:
                     total, rest = ordered(step + 1, place + 1, j) if side is left else ordered(step + 1, i, place + 1)

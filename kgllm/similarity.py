@@ -30,7 +30,7 @@ _IN_A_PHRASE = 0.6
 _GENERAL = 0.97  # of a property and one above it, the nearer one is meant
 _MEANING = 0.9  # the same stem says more than the same meaning
 _DERIVED, _COMPOUND = 0.92, 0.88  # "director" of "directed by", "screenwriter" of "written by"
-_IS_NAMED = 0.8  # similarity by the word itself from which it means that term
+_IS_NAMED = 0.85  # similarity from which a word means that term
 _MEANS_ANOTHER = 0.6  # of a word that is a term's own, its likeness to others that it only resembles
 
 
@@ -96,10 +96,8 @@ class Vocabulary:
                 said = self._said(word.lower)
                 for column, score in said.items():
                     matrix[number, column] = score  # the word itself is there: its meaning has nothing to add
-                if max(said.values(), default=0.0) >= _IS_NAMED:
-                    is_other = matrix[number] < _IS_NAMED
-                    is_other[list(said)] = False
-                    matrix[number, is_other] *= _MEANS_ANOTHER
+            is_weaker = matrix < _IS_NAMED
+            matrix[is_weaker & (matrix.max(axis=1, keepdims=True) >= _IS_NAMED)] *= _MEANS_ANOTHER
             self._prefer_phrases(words, matrix)
         return Similarities(tuple(words), matrix, self)
 

@@ -143,6 +143,9 @@ _ASKS_ELSE = re.compile(r"\b(?:which|what|whom|how many)\b", re.I)
 _ENDS_ASKING = re.compile(r"\b(?:who|whom|what|when|where|(?:which|what) [\w-]+(?: [\w-]+)?)[.!]?$", re.I)
 _ANY = re.compile(r"^(?:(?:is|are|was|were) there|do(?:es)? (?:we|it|anyone|anything)|gibt es)\b|\bany\b", re.I)
 _NEGATION = re.compile(r"\b(?:not|never|without|neither|nor|nicht|nie|ohne|kein\w*)\b|\w+n['’]t\b", re.I)
+_SHARING = re.compile(
+    r"\b(?:same|shar(?:e|es|ed|ing)|together|also|fellow|in common|another|gemeinsam|zusammen|auch)\b|\bco-", re.I
+)
 _HOW_MANY = re.compile(
     r"\b(?:how many|how much|(?:^|the |total )number of|count of|count the|count all|wie ?viele?|anzahl)\b", re.I
 )
@@ -174,6 +177,19 @@ def asks_for(question: str) -> Form:
 def asks_for_any(question: str) -> bool:
     """Whether a yes/no question asks if there is anything of a kind: "is there a …", "do we have any …"."""
     return _ANY.search(question.strip()) is not None
+
+
+def ends_asking(question: str) -> bool:
+    """Whether what is asked for stands last: "the films of the director of Alien starred who"."""
+    return (
+        _ENDS_ASKING.search(question.strip().rstrip("?").strip()) is not None
+        and asks_for(question.split()[0]) == "other"
+    )
+
+
+def shares(question: str) -> bool:
+    """Whether a question asks for what has the same of something: "films that share actors", "co-wrote with"."""
+    return _SHARING.search(question) is not None
 
 
 def is_negated(question: str) -> bool:
