@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kgllm.link import Links
 from kgllm.ontology import Ontology
-from kgllm.paths import Place, RelationPath
+from kgllm.paths import Place, RelationPath, Step
 from kgllm.protocols import Vectors
 from kgllm.similarity import Similarities, Vocabulary
 from kgllm.sketch import Anchor, Sketch
@@ -233,6 +233,7 @@ class Scorer:
         best = np.zeros(len(self.words), dtype=np.float32)
         for step in sketch.steps():
             best = np.maximum(best, self.similarities.of_step(step))
+            best = np.maximum(best, self.similarities.of_any(self._inverses(step)))
         for path in sketch.paths():
             for place in path.places:
                 best = np.maximum(best, 0.9 * self.similarities.of_place(place))
@@ -305,10 +306,16 @@ class Scorer:
         left_over = self._left_over(sketch, [n for n in numbers if n not in spent], numbers)
         return aligned, left_over, stretch / max(1, len(aligned)), returns
 
+    def _inverses(self, step: Step) -> tuple[URIRef, ...]:
+        """The properties that say the same the other way round: "which rocket launched" tells of a rocket twice."""
+        prop = self.ontology.properties.get(step.property)
+        return prop.inverses if prop is not None else ()
+
     def _left_over(self, sketch: Sketch, unspent: list[int], numbers: list[int]) -> float:
         """The weight of the words that neither a step nor a place of the sketch accounts for."""
         places = [self.similarities.of_place(place) for path in sketch.paths() for place in path.places]
         places += [self.similarities.of_place(anchor.place) * self._beside(anchor) for anchor in sketch.anchors()]
+        places += [self.similarities.of_any(self._inverses(step)) for step in sketch.steps()]
         open_words = set(unspent)
         for row in places:
             best = max(open_words, key=lambda n: float(row[n]), default=None)

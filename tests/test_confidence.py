@@ -20,7 +20,7 @@ from kgllm.settings import Settings, read_settings
 from kgllm.sketch import Sketch
 
 FEATURE = {"coverage": 1.0, "alignment": 1.0, "weakest": 1.0, "type": 1.0, "unused": 0.0, "named": 0.5, "steps": 1.0}
-FEATURE |= {"backward": 0.0, "left over": 0.0, "meaning": 0.8}
+FEATURE |= {"backward": 0.0, "left over": 0.0, "stretch": 0.0, "return": 0.0, "head": 0.0, "meaning": 0.8}
 
 
 def scored(**features: float) -> Scored:
