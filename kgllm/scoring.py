@@ -35,14 +35,14 @@ FEATURES = (
     "steps",
     "backward",  # relations between things of one kind, walked against their direction
     "left over",  # share of the words that name a class or relation but were given no step or place of their own
-    "stretch",  # how much nearer the words of the steps are to other terms, on average
-    "return",  # ways back by the relation that led there, less how well both are said
-    "head",  # how much nearer the noun that is asked for is to other terms than to what the answer is
+    "return",  # ways back by the relation that led there, so far as no word says them
+    "head",  # how much nearer the noun that is asked for is to other terms than to what the answer is, in [0, 1]
     "meaning",  # similarity of the whole, in words, to the question
 )
-WEIGHTS = np.array([0.5, 0.47, 0.2, 0.3, -0.6, 0.12, -0.01, -0.29, -0.65, 0.0, -0.2, -0.2, 0.75], dtype=np.float64)
+WEIGHTS = np.array([0.5, 0.47, 0.2, 0.3, -0.6, 0.12, -0.01, -0.29, -0.65, -0.2, -0.2, 0.75], dtype=np.float64)
 """One a feature; fitted on training questions by benchmarks/planner.py, but for "unused": many names in those questions
-are common words, so the fit sets too little by a name."""
+are common words, so the fit sets too little by a name. With the others as they were, "left over", "return" and "head"
+were then set to the round numbers that served the same questions best: a fit of all suits the sets that it sees."""
 
 _OUT_OF_ORDER = 0.8
 _IMPLIED = 0.6  # a literal says by itself which property it is a value of
@@ -108,7 +108,7 @@ class Scorer:
         self.importance = self.similarities.importance()
         self._expected = self._head_noun()
         self._kinds_of: dict[Place, Place] = {}
-        self.best = self.similarities.matrix.max(axis=1, initial=0.0)
+        self._best_similarity = self.similarities.matrix.max(axis=1, initial=0.0)
         self._ends_asking = ends_asking(links.question)
         self._shares = shares(links.question)
         self._asked = self._expected if self._expected is not None else self._noun_of_who()
@@ -175,7 +175,7 @@ class Scorer:
         """The features without the whole meaning, which ``add_meaning`` adds to the best."""
         anchors = list(sketch.anchors())
         is_open = self.open_words(anchors)
-        aligned, left_over, stretch, returns = self._aligned(sketch, is_open)
+        aligned, left_over, returns = self._aligned(sketch, is_open)
         unused = sum(
             m.score for m in self.links.mentions if m.score >= _SURE and not any(a.mention.overlaps(m) for a in anchors)
         )
@@ -196,7 +196,6 @@ class Scorer:
             len(sketch.steps()),
             backward,
             left_over,
-            stretch,
             returns,
             self._head(sketch),
             0.0,
@@ -261,15 +260,15 @@ class Scorer:
         first, last = anchor.mention.first, anchor.mention.last
         return np.array([first - 2 <= place <= last for place in self._place_of_word], dtype=bool)
 
-    def _aligned(self, sketch: Sketch, is_open: NDArray[np.bool_]) -> tuple[list[float], float, float, float]:
-        """The similarity of each step to a word of its own, and the share of telling words that nothing was left for.
+    def _aligned(self, sketch: Sketch, is_open: NDArray[np.bool_]) -> tuple[list[float], float, float]:
+        """The similarity of each step to a word of its own, what is left over, and the ways back that nothing says.
 
         The words of a branch are read outward from its anchor.
         """
         numbers = [int(n) for n in np.flatnonzero(is_open)]
         aligned: list[float] = []
         spent: set[int] = set()
-        stretch = returns = 0.0
+        returns = 0.0
         for branch in sketch.branches:
             first, last = branch.anchor.mention.first, branch.anchor.mention.last
             left = [n for n in reversed(numbers) if self._place_of_word[n] < first]
@@ -277,9 +276,6 @@ class Scorer:
             rows = [self.similarities.of_step(step) for step in branch.path.steps]
             chosen = outward(rows, left, right, first=self._first(branch.anchor))
             similarities = [similarity for similarity, _ in chosen]
-            stretch += sum(
-                float(self.best[n] - row[n]) for row, (_, n) in zip(rows, chosen, strict=True) if n is not None
-            )
             for here, (one, other) in enumerate(pairwise(branch.path.steps)):
                 if one.property == other.property and one.inverse != other.inverse:
                     if self._shares:
@@ -302,9 +298,8 @@ class Scorer:
             aligned.append(float(row[best]) if best is not None else 0.0)
             if best is not None and aligned[-1] >= _TELLING:
                 spent.add(best)
-                stretch += float(self.best[best] - row[best])
         left_over = self._left_over(sketch, [n for n in numbers if n not in spent], numbers)
-        return aligned, left_over, stretch / max(1, len(aligned)), returns
+        return aligned, left_over, returns
 
     def _inverses(self, step: Step) -> tuple[URIRef, ...]:
         """The properties that say the same the other way round: "which rocket launched" tells of a rocket twice."""
@@ -352,7 +347,7 @@ class Scorer:
         place = float(self.similarities.of_place(sketch.place(self.ontology))[self._asked])
         last = [path.steps[-1] for path in sketch.paths() if path.steps][-1:]
         said = [float(self.similarities.of_step(step)[self._asked]) * (_AWAY if step.inverse else 1.0) for step in last]
-        best = max(_LEAST_TELLING, float(self.best[self._asked]))
+        best = max(_LEAST_TELLING, float(self._best_similarity[self._asked]))
         return max(0.0, 1.0 - max(place, *said, 0.0) / best)
 
     def _kinds(self, place: Place) -> Place:
