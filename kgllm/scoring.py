@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Literal as OneOfStrings
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kgllm.alignment import Side, outward
 from kgllm.link import Links
 from kgllm.ontology import Ontology
 from kgllm.paths import Place, RelationPath, Step
@@ -44,7 +43,6 @@ WEIGHTS = np.array([0.5, 0.47, 0.2, 0.3, -0.6, 0.12, -0.01, -0.29, -0.65, -0.2, 
 are common words, so the fit sets too little by a name. With the others as they were, "left over", "return" and "head"
 were then set to the round numbers that served the same questions best: a fit of all suits the sets that it sees."""
 
-_OUT_OF_ORDER = 0.8
 _IMPLIED = 0.6  # a literal says by itself which property it is a value of
 _TELLING = 0.4  # similarity from which a word is taken to name a class or relation
 _SURE = 0.6  # score from which a mention is taken to be one
@@ -55,10 +53,9 @@ _NAMES_ITS_KIND = re.compile(
 _IS_THE = re.compile(
     r"(?:who|what|which|wer|was)(?: (?:is|are|was|were|ist|sind|war|waren)|['’]s) (?:the |d(?:er|ie|as) )?", re.I
 )
-_OF_KIND = 0.5
+_OF_KIND = 0.5  # how much a class is of a kind, from which it is one
 _POSSESSIVE = frozenset(["'s", "’s"])
 _SHARED = 0.9  # of the way there, the way back to what has the same
-_LEAST_TELLING = 0.15
 _AWAY = 0.5  # of a relation walked backwards, whose name is more often that of what it was walked from
 _DATE_TYPES = ("#date", "#dateTime", "#gYear", "#gYearMonth", "#time")
 
@@ -108,7 +105,6 @@ class Scorer:
         self.importance = self.similarities.importance()
         self._expected = self._head_noun()
         self._kinds_of: dict[Place, Place] = {}
-        self._best_similarity = self.similarities.matrix.max(axis=1, initial=0.0)
         self._ends_asking = ends_asking(links.question)
         self._shares = shares(links.question)
         self._asked = self._expected if self._expected is not None else self._noun_of_who()
@@ -242,11 +238,15 @@ class Scorer:
             best = np.maximum(best, 0.8 * self.similarities.of_place(anchor.place) * self._beside(anchor))
         return best
 
-    def _answers_word(self, sketch: Sketch) -> bool:
-        """Whether "where" or "when" says by itself which step comes last: that to a place, to a date."""
-        if self.form == "where":
-            return not sketch.literal and self._kin(sketch.place(self.ontology), KINDS["where"]) > _OF_KIND
-        return self.form == "when" and sketch.literal and any(is_date(d) for d in sketch.place(self.ontology))
+    def _is_place_asked(self, sketch: Sketch) -> bool:
+        """Whether "where" by itself says the last of several steps, that to a place."""
+        if (
+            self.form != "where"
+            or sketch.literal
+            or [len(branch.path.steps) > 1 for branch in sketch.branches] != [True]
+        ):
+            return False
+        return self._kin(sketch.place(self.ontology), KINDS["where"]) > _OF_KIND
 
     def _first(self, anchor: Anchor) -> Side | None:
         """The side of an anchor whose words are nearer to it, where grammar says so: "Alien's director", "… who"."""
@@ -282,8 +282,6 @@ class Scorer:
                         alike = _SHARED * max(similarities[here : here + 2])
                         similarities[here : here + 2] = [max(alike, s) for s in similarities[here : here + 2]]
                     returns += 1.0 - min(similarities[here : here + 2])
-            if self._answers_word(sketch) and similarities:
-                similarities[-1] = max(similarities[-1], _IMPLIED)
             if branch.anchor.candidate.value is not None and similarities:
                 similarities[0] = max(similarities[0], _IMPLIED)
             aligned += similarities
@@ -299,6 +297,8 @@ class Scorer:
             if best is not None and aligned[-1] >= _TELLING:
                 spent.add(best)
         left_over = self._left_over(sketch, [n for n in numbers if n not in spent], numbers)
+        if not left_over and self._is_place_asked(sketch):
+            aligned[-1] = max(aligned[-1], _IMPLIED)
         return aligned, left_over, returns
 
     def _inverses(self, step: Step) -> tuple[URIRef, ...]:
@@ -347,8 +347,7 @@ class Scorer:
         place = float(self.similarities.of_place(sketch.place(self.ontology))[self._asked])
         last = [path.steps[-1] for path in sketch.paths() if path.steps][-1:]
         said = [float(self.similarities.of_step(step)[self._asked]) * (_AWAY if step.inverse else 1.0) for step in last]
-        best = max(_LEAST_TELLING, float(self._best_similarity[self._asked]))
-        return max(0.0, 1.0 - max(place, *said, 0.0) / best)
+        return max(0.0, 1.0 - max(place, *said, 0.0) / float(self.importance[self._asked]))
 
     def _kinds(self, place: Place) -> Place:
         """The classes of a place, and those right above them."""
@@ -420,50 +419,6 @@ class Scorer:
             tokens = self.links.tokens[anchor.mention.first : anchor.mention.last]
             text = text[: tokens[0].start] + _kind(anchor.place, self.ontology) + text[tokens[-1].end :]
         return text.lower()
-
-
-Side: TypeAlias = OneOfStrings["left", "right"]
-Alignment: TypeAlias = tuple[tuple[float, int | None], ...]
-
-
-def outward(
-    rows: Sequence[Vectors], left: Sequence[int], right: Sequence[int], *, first: Side | None = None
-) -> Alignment:
-    """For each step a word and its similarity when steps take words in order, each side of the anchor read outward.
-
-    ``rows`` are the steps' similarities to all words; ``left`` and ``right`` the numbers of the words on either side,
-    nearest first; no step takes one on the side that is ``first`` after one on the other. One word serves one step.
-    Steps that can be said only out of order count for less.
-    """
-
-    def ordered(step: int, i: int, j: int) -> tuple[float, Alignment]:
-        if step == len(rows):
-            return 0.0, ()
-        total, rest = ordered(step + 1, i, j)
-        best: tuple[float, Alignment] = (total, ((0.0, None), *rest))
-        for side, start in ((left, i), (right, j)):
-            if (first == "left" and side is left and j) or (first == "right" and side is right and i):
-                continue
-            for place in range(start, len(side)):
-                if (similarity := float(rows[step][side[place]])) > 0.1:
-                    total, rest = ordered(step + 1, place + 1, j) if side is left else ordered(step + 1, i, place + 1)
-                    if similarity + total > best[0]:
-                        best = (similarity + total, ((similarity, side[place]), *rest))
-        return best
-
-    def free(step: int, taken: frozenset[int]) -> tuple[float, Alignment]:
-        if step == len(rows):
-            return 0.0, ()
-        total, rest = free(step + 1, taken)
-        best: tuple[float, Alignment] = (total, ((0.0, None), *rest))
-        for number in [*left, *right]:
-            if number not in taken and (similarity := _OUT_OF_ORDER * float(rows[step][number])) > 0.1:
-                total, rest = free(step + 1, taken | {number})
-                if similarity + total > best[0]:
-                    best = (similarity + total, ((similarity, number), *rest))
-        return best
-
-    return max(ordered(0, 0, 0), free(0, frozenset()), key=lambda found: found[0])[1]
 
 
 def _kind(place: Place, ontology: Ontology) -> str:

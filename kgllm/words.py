@@ -181,10 +181,8 @@ def asks_for_any(question: str) -> bool:
 
 def ends_asking(question: str) -> bool:
     """Whether what is asked for stands last: "the films of the director of Alien starred who"."""
-    return (
-        _ENDS_ASKING.search(question.strip().rstrip("?").strip()) is not None
-        and asks_for(question.split()[0]) == "other"
-    )
+    first = question.strip().partition(" ")[0]
+    return _ENDS_ASKING.search(question.strip(" ?")) is not None and asks_for(first) == "other"
 
 
 def shares(question: str) -> bool:
