@@ -36,7 +36,6 @@ MIN_CONFIDENCE = 0.2  # the greatest that costs no training set more than 1.5 po
 _FOR_ORDER_ALONE = frozenset(["return", "head"])
 """Features that tell readings of one question apart, but not a right one from a wrong one of another: with them, sets
 that the fit had not seen were calibrated worse."""
-_HALF_SAID = 0.2  # similarity to a word from which a step is no guess
 _A_NAME, _NO_NAME = 0.92, 0.7  # link scores of a clear name, also of a question that names none, and of hardly one
 
 
@@ -51,7 +50,7 @@ def signs(scored: Scored, *, after: Sequence[float], tried: int) -> tuple[float,
         *features.values(),
         scored.explained,
         float(min(scored.unexplained, 3)),
-        max(0.0, 1.0 - features["weakest"] / _HALF_SAID) if features["steps"] > 1 else 0.0,
+        scored.unsaid,
         scored.detour,
         scored.misfit,
         max(0.0, min(0.5, scored.score - max(after, default=0.0))),

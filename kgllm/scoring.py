@@ -44,6 +44,7 @@ are common words, so the fit sets too little by a name. With the others as they 
 were then set to the round numbers that served the same questions best: a fit of all suits the sets that it sees."""
 
 _IMPLIED = 0.6  # a literal says by itself which property it is a value of
+_HALF_SAID = 0.2  # similarity to a word from which a step is no mere guess
 _TELLING = 0.4  # similarity from which a word is taken to name a class or relation
 _SURE = 0.6  # score from which a mention is taken to be one
 _NAMES_ITS_KIND = re.compile(
@@ -51,7 +52,7 @@ _NAMES_ITS_KIND = re.compile(
 )
 """A question that asks by a noun ("who is the employer of"), or has its "whose" for a thing."""
 _IS_THE = re.compile(
-    r"(?:who|what|which|wer|was)(?: (?:is|are|was|were|ist|sind|war|waren)|['’]s) (?:the |d(?:er|ie|as) )?", re.I
+    r"(?:who|what|which|wer|was)(?: (?:is|are|was|were|ist|sind|war|waren)|['’]s) (?:the|an?|some|d(?:er|ie|as)) ", re.I
 )
 _OF_KIND = 0.5  # how much a class is of a kind, from which it is one
 _POSSESSIVE = frozenset(["'s", "’s"])
@@ -65,7 +66,8 @@ class Scored:
     """A sketch with its features, shape (len(FEATURES),); the meaning is 0 until ``add_meaning``.
 
     Of the question's words that are in no name it uses, ``explained`` is the share that are like a term of the sketch,
-    and ``unexplained`` how many are not. ``detour`` counts the steps to things of another kind that no word says.
+    and ``unexplained`` how many are not. ``unsaid`` in [0, 1] is how little any word says the least said of several steps.
+    ``detour`` counts the steps to things of another kind that no word says.
     ``misfit`` in [0, 1] is how much nearer other things of the graph are to the kind that is asked for.
     """
 
@@ -73,6 +75,7 @@ class Scored:
     features: NDArray[np.float64]
     explained: float
     unexplained: int
+    unsaid: float
     detour: float
     misfit: float
 
@@ -198,8 +201,23 @@ class Scorer:
         )
         told = best[is_open] >= _TELLING
         explained = float(told.mean()) if told.size else 1.0
-        signs = (explained, int((~told).sum()), self._detour(sketch, aligned), self._misfit(sketch))
+        told_by = (self._unsaid(sketch, aligned), self._detour(sketch, aligned))
+        signs = (explained, int((~told).sum()), *told_by, self._misfit(sketch))
         return Scored(sketch, np.array(features, dtype=np.float64), *signs)
+
+    def _unsaid(self, sketch: Sketch, aligned: Sequence[float]) -> float:
+        """How little any word says the least said of several steps; one from a part to its whole, as of a town, is said."""
+        if len(sketch.steps()) < 2:
+            return 0.0
+        similarities = iter(aligned)
+        least = 1.0
+        for branch in sketch.branches:
+            before = branch.anchor.place
+            for place in branch.path.places:
+                is_part = not before & place and bool(self._kinds(before) & self._kinds(place))
+                least = min(least, max(next(similarities), float(is_part)))
+                before = place
+        return max(0.0, 1.0 - least / _HALF_SAID)
 
     def _detour(self, sketch: Sketch, aligned: Sequence[float]) -> float:
         """How many steps of the branches lead to things of another kind unsaid; one that is half said counts half.

@@ -27,7 +27,7 @@ def scored(**features: float) -> Scored:
     """A reading that every word bears out, but for what is given."""
     of = FEATURE | {name.replace("_", " "): value for name, value in features.items()}
     array = np.array([of[name] for name in FEATURES])
-    return Scored(Sketch(), array, explained=1.0, unexplained=0, detour=0.0, misfit=0.0)
+    return Scored(Sketch(), array, explained=1.0, unexplained=0, unsaid=0.0, detour=0.0, misfit=0.0)
 
 
 SCORED = scored()
@@ -115,6 +115,7 @@ def test_a_plan_has_every_sign_that_has_a_weight() -> None:
 def test_it_falls_with_every_sign_of_doubt() -> None:
     sure = probability(signs(SCORED, after=[1.0], tried=0))
     for doubtful in (
+        replace(SCORED, unsaid=1.0),
         replace(SCORED, detour=1.0),
         replace(SCORED, misfit=1.0),
         replace(SCORED, explained=0.5, unexplained=2),

@@ -117,7 +117,5 @@ def test_a_word_means_the_relation_that_it_names(shelf: Assistant, question: str
 
 
 def test_a_denial_inside_a_name_denies_nothing_and_one_outside_does(shelf: Assistant) -> None:
-    assert [shelf.index.label(node) for node in shelf.ask("Who directed Boys Don't Cry?").results] == [
-        "Kimberly Peirce"
-    ]
+    assert named(shelf, "Who directed Boys Don't Cry?") == ["Kimberly Peirce"]
     assert shelf.ask("Who did not direct Boys Don't Cry?").abstained
