@@ -458,7 +458,7 @@ class Assistant:
             raise late
         with clock.stage("answer"):
             nearest = self.index.search(links.question, k=_NEAREST)
-            if tried is None and model is None and not unclear and is_negated(links.question):
+            if tried is None and model is None and not unclear and is_negated(links.around_names()):
                 observed = "what is not in it is not known to be false, and the embedded planner does not read a denial"
             yield abstain(links, tried, nearest, self.index, observed)
 

@@ -84,6 +84,12 @@ class Links:
     spare: tuple[Mention, ...] = ()
     unclear: str = ""
 
+    def around_names(self) -> str:
+        """The words outside the names of several words that the question surely has."""
+        named = [m for m in self.mentions if m.score >= _NAME and m.last - m.first > 1]
+        inside = {place for mention in named for place in range(mention.first, mention.last)}
+        return " ".join(token.text for place, token in enumerate(self.tokens) if place not in inside)
+
     def hits(self) -> list[Hit]:
         """Every link of a mention to a node, class or property, as a hit."""
         return [

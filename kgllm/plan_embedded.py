@@ -46,7 +46,7 @@ _KEPT = 28
 _ANCHORS = 5
 _TRIED = 12  # readings that are run, at most
 _MARGIN = 0.1  # how far below the best a reading may score and still be run
-_LEAST = 0.4  # fit below which a reading is not run
+_LEAST = 0.33  # fit below which a reading is not run
 _NAMED = 0.6  # score from which a mention names something
 _CLEAR = 0.6  # fit from which the words name relations, so that they describe nothing else
 _VAGUE = 0.5  # fit below which a reading that names no node comes after what the words describe
@@ -110,7 +110,7 @@ class EmbeddedPlanner:
         if (defined := self._definition(links)) is not None:
             yield defined
         is_description = looks_like_description(links.question)
-        if is_negated(links.question) or len(links.tokens) > (_LONG_TEXT if is_description else _LONGEST_READ):
+        if is_negated(links.around_names()) or len(links.tokens) > (_LONG_TEXT if is_description else _LONGEST_READ):
             if is_description:
                 yield from self._described(links, ())
             return

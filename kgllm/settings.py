@@ -107,7 +107,7 @@ class Settings:
     languages: tuple[str, ...] = ("en", "")
     labels: tuple[str, ...] = ()  # CURIEs or IRIs of the properties that name and describe nodes
     strict: bool = False
-    min_confidence: float = 0.21  # probability in [0, 1] that an answer is right, below which it is not given
+    min_confidence: float = 0.2  # probability in [0, 1] that an answer is right, below which it is not given
     timeout_s: float = 30
     temperature: float = 0.0
     seed: int | None = None

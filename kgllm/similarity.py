@@ -17,6 +17,7 @@ from kgllm.index import Index
 from kgllm.ontology import is_vocabulary
 from kgllm.paths import Place, Step
 from kgllm.protocols import Vectors
+from kgllm.roots import heads, root
 from kgllm.terms import URIRef
 from kgllm.words import Token, is_function_word, stem
 
@@ -28,6 +29,9 @@ _PART = 0.85  # a word of a longer name stands for less than the whole of it
 _IN_A_PHRASE = 0.6
 _GENERAL = 0.97  # of a property and one above it, the nearer one is meant
 _MEANING = 0.9  # the same stem says more than the same meaning
+_DERIVED, _COMPOUND = 0.92, 0.88  # "director" of "directed by", "screenwriter" of "written by"
+_IS_NAMED = 0.85  # similarity from which a word means that term
+_MEANS_ANOTHER = 0.6  # of a word that is a term's own, its likeness to others that it only resembles
 
 
 class Vocabulary:
@@ -55,9 +59,8 @@ class Vocabulary:
         targets: list[str] = []
         weights: list[float] = []
         starts: list[int] = []
-        self._stems: dict[str, dict[int, float]] = defaultdict(dict)
         self._phrases: dict[tuple[str, ...], set[int]] = defaultdict(set)
-        stems_of_names: list[tuple[int, list[str]]] = []
+        parts_of_names: list[tuple[int, list[str]]] = []
         for column, (iri, names) in enumerate(named):
             self.columns[iri] = column
             starts.append(len(targets))
@@ -69,21 +72,12 @@ class Vocabulary:
                     targets += parts
                     weights += [_PART] * len(parts)
                     self._phrases[tuple(stem(part) for part in parts)].add(column)
-                stems_of_names.append((column, [stem(part) for part in parts]))
-        self._weigh_stems(stems_of_names)
+                parts_of_names.append((column, parts))
+        self._stems = _weighed([(column, [stem(part) for part in parts]) for column, parts in parts_of_names])
+        self._roots = _weighed([(column, [root(part) for part in parts]) for column, parts in parts_of_names])
         self._starts = np.array(starts, dtype=np.int64)
         self._weights = np.array(weights, dtype=np.float32)
         self._matrix: Vectors = index.phrase_vectors(targets)
-
-    def _weigh_stems(self, names: Sequence[tuple[int, Sequence[str]]]) -> None:
-        """A word of a longer name says as much of it as it is rarer in the vocabulary than the name's other words."""
-        seen = Counter(part for _, parts in names for part in set(parts))
-        rarity = {part: log(1 + len(names) / count) for part, count in seen.items()}
-        for column, parts in names:
-            total = sum(rarity[part] for part in parts)
-            for part in parts:
-                score = 1.0 if len(parts) == 1 else 0.92 * min(1.0, 0.55 + 0.9 * rarity[part] / total)
-                self._stems[part][column] = max(score, self._stems[part].get(column, 0.0))
 
     def compare(self, words: Sequence[Token], phrases: Mapping[int, Sequence[str]]) -> Similarities:
         """The words against every term; ``phrases`` are longer ones by the number of the word they are built round."""
@@ -99,10 +93,23 @@ class Vocabulary:
             by_term = np.maximum.reduceat(scaled, self._starts, axis=1)
             np.maximum.at(matrix, np.array(owners), by_term.astype(np.float32))
             for number, word in enumerate(words):
-                for column, score in self._stems.get(stem(word.lower), {}).items():
+                said = self._said(word.lower)
+                for column, score in said.items():
                     matrix[number, column] = score  # the word itself is there: its meaning has nothing to add
+            is_weaker = matrix < _IS_NAMED
+            matrix[is_weaker & (matrix.max(axis=1, keepdims=True) >= _IS_NAMED)] *= _MEANS_ANOTHER
             self._prefer_phrases(words, matrix)
         return Similarities(tuple(words), matrix, self)
+
+    def _said(self, word: str) -> dict[int, float]:
+        """The terms whose names have the word itself, one of its family, or the head of a compound that it is."""
+        said = {column: _DERIVED * score for column, score in self._roots.get(root(word), {}).items()}
+        if not said:
+            head = next((head for head in heads(word) if head in self._roots), "")
+            said = {column: _COMPOUND * score for column, score in self._roots.get(head, {}).items()}
+        for column, score in self._stems.get(stem(word), {}).items():
+            said[column] = max(score, said.get(column, 0.0))
+        return said
 
     def _prefer_phrases(self, words: Sequence[Token], matrix: Vectors) -> None:
         """Where neighbouring words are a whole name, they mean what it names rather than what one of them names."""
@@ -115,6 +122,19 @@ class Vocabulary:
                     stretch = slice(start, start + length)
                     matrix[stretch, others] *= _IN_A_PHRASE
                     matrix[stretch, list(columns)] = 1.0
+
+
+def _weighed(names: Sequence[tuple[int, Sequence[str]]]) -> dict[str, dict[int, float]]:
+    """A word of a longer name says as much of it as it is rarer in the vocabulary than the name's other words."""
+    weighed: dict[str, dict[int, float]] = defaultdict(dict)
+    seen = Counter(part for _, parts in names for part in set(parts))
+    rarity = {part: log(1 + len(names) / count) for part, count in seen.items()}
+    for column, parts in names:
+        total = sum(rarity[part] for part in parts)
+        for part in parts:
+            score = 1.0 if len(parts) == 1 else 0.92 * min(1.0, 0.55 + 0.9 * rarity[part] / total)
+            weighed[part][column] = max(score, weighed[part].get(column, 0.0))
+    return weighed
 
 
 class Similarities:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import zip_longest
 from typing import Any, TypeAlias
 from typing import Literal as OneOfStrings
 
@@ -47,6 +48,10 @@ _LIGHT_WORDS = frozenset(
     nenne zeige gib liste viele anzahl
     """.split()  # noqa: SIM905 - as above
 )
+
+
+_SORTS = frozenset(["type", "types", "kind", "kinds", "sort", "sorts"])
+"""Light words before "of" alone: "what types are the …" asks for a type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +103,12 @@ def is_function_word(word: str) -> bool:
 
 def content_tokens(tokens: list[Token]) -> list[Token]:
     """The tokens that say what is asked about: neither grammar nor the phrases with which one asks."""
-    return [t for t in tokens if t.is_word and t.lower not in _FUNCTION_WORDS and t.lower not in _LIGHT_WORDS]
+    said = []
+    for token, following in zip_longest(tokens, tokens[1:]):
+        is_sort = token.lower in _SORTS and (following is None or following.lower not in {"of", "von"})
+        if token.is_word and token.lower not in _FUNCTION_WORDS and (is_sort or token.lower not in _LIGHT_WORDS):
+            said.append(token)
+    return said
 
 
 @cache
@@ -133,6 +143,9 @@ _ASKS_ELSE = re.compile(r"\b(?:which|what|whom|how many)\b", re.I)
 _ENDS_ASKING = re.compile(r"\b(?:who|whom|what|when|where|(?:which|what) [\w-]+(?: [\w-]+)?)[.!]?$", re.I)
 _ANY = re.compile(r"^(?:(?:is|are|was|were) there|do(?:es)? (?:we|it|anyone|anything)|gibt es)\b|\bany\b", re.I)
 _NEGATION = re.compile(r"\b(?:not|never|without|neither|nor|nicht|nie|ohne|kein\w*)\b|\w+n['’]t\b", re.I)
+_SHARING = re.compile(
+    r"\b(?:same|shar(?:e|es|ed|ing)|together|also|fellow|in common|another|gemeinsam|zusammen|auch)\b|\bco-", re.I
+)
 _HOW_MANY = re.compile(
     r"\b(?:how many|how much|(?:^|the |total )number of|count of|count the|count all|wie ?viele?|anzahl)\b", re.I
 )
@@ -166,6 +179,17 @@ def asks_for_any(question: str) -> bool:
     return _ANY.search(question.strip()) is not None
 
 
+def ends_asking(question: str) -> bool:
+    """Whether what is asked for stands last: "the films of the director of Alien starred who"."""
+    first = question.strip().partition(" ")[0]
+    return _ENDS_ASKING.search(question.strip(" ?")) is not None and asks_for(first) == "other"
+
+
+def shares(question: str) -> bool:
+    """Whether a question asks for what has the same of something: "films that share actors", "co-wrote with"."""
+    return _SHARING.search(question) is not None
+
+
 def is_negated(question: str) -> bool:
     """Whether a question asks for what is not so."""
     return _NEGATION.search(question) is not None
@@ -183,7 +207,7 @@ def looks_like_description(question: str) -> bool:
     if text.endswith("?") or _ENDS_ASKING.search(text) or _YES_NO.match(text) or _HOW_MANY.search(text):
         return False
     first = tokenize(text)[:1]
-    if first and (first[0].lower in _LIGHT_WORDS or first[0].lower in {"count", "in", "which", "what"}):
+    if first and (first[0].lower in _LIGHT_WORDS or first[0].lower in {"count", "in", "which", "what", "can", "could"}):
         return False
     return not re.match(r"(?:who|whom|whose|what|which|when|where|why|how|wer|was|welche\w?|wann|wo|wie)\b", text, re.I)
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Iterator
 
+import pytest
+import rdflib
+
+import kgllm
 from kgllm import Assistant, Query
 from kgllm.link import link
 from kgllm.plan import Plan
@@ -72,3 +76,46 @@ def test_plans_come_best_first_and_each_once(planner: EmbeddedPlanner) -> None:
 def test_words_that_name_nothing_have_no_plan(planner: EmbeddedPlanner) -> None:
     assert proposed(planner, "Why?") == []
     assert planner.plan(link("", vocabulary=planner.vocabulary)) == []
+
+
+SHELF = """
+@prefix : <https://example.org/> . @prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
+:Film a rdfs:Class ; rdfs:label "film" . :Person a rdfs:Class ; rdfs:label "person" .
+:directed rdfs:label "directed by" . :wrote rdfs:label "written by" . :starred rdfs:label "starred actors" .
+:cry a :Film ; rdfs:label "Boys Don't Cry" ; :directed :kim ; :wrote :andy ; :starred :hilary .
+:stop a :Film ; rdfs:label "Stop-Loss" ; :directed :kim ; :wrote :mark ; :starred :ryan .
+:kim a :Person ; rdfs:label "Kimberly Peirce" . :andy a :Person ; rdfs:label "Andy Bienen" .
+:hilary a :Person ; rdfs:label "Hilary Swank" . :mark a :Person ; rdfs:label "Mark Richard" .
+:ryan a :Person ; rdfs:label "Ryan Phillippe" .
+"""
+
+
+@pytest.fixture(scope="module")
+def shelf() -> Iterator[Assistant]:
+    """Two films by one director."""
+    with kgllm.open(rdflib.Graph().parse(data=SHELF, format="turtle"), planner="embedded") as kg:
+        yield kg
+
+
+def named(kg: Assistant, question: str) -> list[str]:
+    """The labels of the nodes that a question is answered with."""
+    return [kg.index.label(node) for node in kg.ask(question).results if isinstance(node, URIRef)]
+
+
+@pytest.mark.parametrize(
+    ("question", "names"),
+    [
+        ("Who was the screenwriter of Stop-Loss?", ["Mark Richard"]),
+        ("Who was the director of Stop-Loss?", ["Kimberly Peirce"]),
+        ("Who was the actor in Stop-Loss?", ["Ryan Phillippe"]),
+        ("Which films share a director with Stop-Loss?", ["Boys Don't Cry"]),
+        ("the films directed by the director of Stop-Loss starred who", ["Hilary Swank"]),
+    ],
+)
+def test_a_word_means_the_relation_that_it_names(shelf: Assistant, question: str, names: list[str]) -> None:
+    assert named(shelf, question) == names
+
+
+def test_a_denial_inside_a_name_denies_nothing_and_one_outside_does(shelf: Assistant) -> None:
+    assert named(shelf, "Who directed Boys Don't Cry?") == ["Kimberly Peirce"]
+    assert shelf.ask("Who did not direct Boys Don't Cry?").abstained

@@ -11,9 +11,11 @@ from kgllm.words import (
     bounds,
     content_tokens,
     definition_of,
+    ends_asking,
     is_function_word,
     looks_like_description,
     most_or_fewest,
+    shares,
     stem,
     superlative,
     tokenize,
@@ -47,6 +49,8 @@ def test_a_possessive_stands_alone_and_an_apostrophe_inside_does_not(text: str, 
         ("Which astronauts were on Apollo 11?", ["astronauts", "Apollo", "11"]),
         ("List the names of all moons", ["moons"]),
         ("Wer war der Kommandant von Apollo 13?", ["Kommandant", "Apollo", "13"]),
+        ("What types are the moons of Mars?", ["types", "moons", "Mars"]),
+        ("What type of moon is Phobos?", ["moon", "Phobos"]),
         ("What is it?", []),
     ],
 )
@@ -210,3 +214,30 @@ def test_a_comparative_is_the_greater_of_two() -> None:
 def test_most_and_fewest_count_what_they_stand_before(question: str, descending: bool | None) -> None:
     found = most_or_fewest(question)
     assert (found[0] if found else None) is descending
+
+
+@pytest.mark.parametrize(
+    ("question", "is_last"),
+    [
+        ("the films directed by the director of Alien starred who", True),
+        ("the films of Ridley Scott were released in which years?", True),
+        ("who starred in the films directed by the director of Alien", False),
+        ("which films were directed by Ridley Scott", False),
+    ],
+)
+def test_what_is_asked_for_may_stand_last(question: str, is_last: bool) -> None:
+    assert ends_asking(question) == is_last
+
+
+@pytest.mark.parametrize(
+    ("question", "is_shared"),
+    [
+        ("which films share actors with Alien", True),
+        ("who co-wrote films with Dan O'Bannon", True),
+        ("which films have the same director", True),
+        ("who wrote Alien", False),
+        ("which company makes it", False),
+    ],
+)
+def test_a_question_for_what_has_the_same_says_so(question: str, is_shared: bool) -> None:
+    assert shares(question) == is_shared
