@@ -29,6 +29,7 @@ OVER_THE_GRAPH = {
     "checking",
     "ceiling",
     "probes",
+    "stages",
     "verify",
 }  # verbs of the SDK over a workspace
 FACES = {"cli", "settings", "opening", "display", "doctor"}
