@@ -66,8 +66,8 @@ class Scored:
     """A sketch with its features, shape (len(FEATURES),); the meaning is 0 until ``add_meaning``.
 
     Of the question's words that are in no name it uses, ``explained`` is the share that are like a term of the sketch,
-    and ``unexplained`` how many are not. ``unsaid`` in [0, 1] is how little any word says the least said of several steps.
-    ``detour`` counts the steps to things of another kind that no word says.
+    and ``unexplained`` how many are not. ``unsaid`` in [0, 1] is how little a word says the least said of several
+    steps. ``detour`` counts the steps to things of another kind that no word says.
     ``misfit`` in [0, 1] is how much nearer other things of the graph are to the kind that is asked for.
     """
 
@@ -206,7 +206,7 @@ class Scorer:
         return Scored(sketch, np.array(features, dtype=np.float64), *signs)
 
     def _unsaid(self, sketch: Sketch, aligned: Sequence[float]) -> float:
-        """How little any word says the least said of several steps; one from a part to its whole, as of a town, is said."""
+        """How little a word says the least said of several steps; one between part and whole need not be said."""
         if len(sketch.steps()) < 2:
             return 0.0
         similarities = iter(aligned)
