@@ -49,7 +49,7 @@ def main() -> None:
         **({"temperature": options.temperature} if options.temperature else {}),
     ) as kg:
         assert kg.model is not None
-        texts = [question.text for question in read_questions(options.questions, kg.store, limit=options.limit)]
+        texts = [question.text for question in read_questions(options.questions, kg.index.store, limit=options.limit)]
         report: dict[str, Any] = surroundings(kg.model.name, options.note)
         report |= {"questions": len(texts), "first_token_ms": first_tokens(kg, texts)}
         print(f"time to first token: {report['first_token_ms']}")
