@@ -8,6 +8,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -160,3 +161,9 @@ def test_every_name_that_the_package_offers_is_there() -> None:
     assert set(kgllm.__all__) <= set(dir(kgllm))
     with pytest.raises(AttributeError, match="no attribute 'ask'"):
         kgllm.ask  # noqa: B018
+
+
+def test_every_package_is_installed() -> None:
+    settings = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    found = {".".join(init.parent.relative_to(PACKAGE.parent).parts) for init in PACKAGE.rglob("__init__.py")}
+    assert set(settings["tool"]["setuptools"]["packages"]) == found
