@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kgllm.errors import InputError, SourceNotFoundError
+from kgllm.errors import InputError
+from kgllm.questions import opened
 from kgllm.terms import clean
 
 __all__ = ["MEASURES", "compare"]
@@ -71,16 +72,11 @@ def _difference(a: Sequence[float], b: Sequence[float], seed: int) -> dict[str, 
 def _scores(file: Path) -> dict[str, Mapping[str, float]]:
     """The scores of each question of a file of predictions, by its id."""
     found: dict[str, Mapping[str, float]] = {}
-    try:
-        with file.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    name, scores = _prediction(line, f"{file}:{number}")
-                    found[name] = scores
-    except FileNotFoundError:
-        raise SourceNotFoundError(f"there is no file {file}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} cannot be read", why=str(error)) from None
+    with opened(file) as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                name, scores = _prediction(line, f"{file}:{number}")
+                found[name] = scores
     return found
 
 

@@ -23,6 +23,7 @@ from kgllm.terms import Literal, Term, URIRef, clean, n3
 from kgllm.workspace import Workspace
 
 __all__ = [
+    "MEASURES",
     "Answering",
     "Scores",
     "evaluate",
@@ -61,10 +62,10 @@ class Scores:
 
     def to_json(self) -> dict[str, float]:
         """By the names that the summary has."""
-        return dict(zip(_MEASURES, astuple(self), strict=True))
+        return dict(zip(MEASURES, astuple(self), strict=True))
 
 
-_MEASURES = ("hits@1", "precision", "recall", "f1", "exact", "abstained", "wrong")
+MEASURES = ("hits@1", "precision", "recall", "f1", "exact", "abstained", "wrong")
 
 
 def evaluate(
@@ -213,7 +214,7 @@ def writing(out: Path | None) -> Iterator[TextIO | None]:
 def _averages(scores: Sequence[Scores]) -> dict[str, float]:
     columns = zip(*map(astuple, scores), strict=True)
     return {"n": len(scores)} | {
-        name: round(statistics.fmean(column), 4) for name, column in zip(_MEASURES, columns, strict=True)
+        name: round(statistics.fmean(column), 4) for name, column in zip(MEASURES, columns, strict=True)
     }
 
 

@@ -39,7 +39,7 @@ from kgllm.premises import false_premises
 from kgllm.protocols import Progress
 from kgllm.questions import Gold, Question, gold_of, read_questions
 from kgllm.terms import Literal, Term, Triple, URIRef, clean, n3
-from kgllm.vocabularies import ALIAS_PROPERTIES, DESCRIPTION_PROPERTIES, NAME_PROPERTIES
+from kgllm.vocabularies import ALIAS_PROPERTIES, DESCRIPTION_PROPERTIES, FALSE, NAME_PROPERTIES
 from kgllm.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -54,8 +54,6 @@ _TRIES = 8  # partners that are tried until the altered graph has an answer to t
 _SAMPLE = 200  # things of the same classes, among which partners are looked for
 _MOST_FACTS = 20_000  # triples of what is exchanged; a thing with more has no partner
 _KEPT = frozenset(NAME_PROPERTIES + ALIAS_PROPERTIES + DESCRIPTION_PROPERTIES)
-_BOOLEAN = URIRef("http://www.w3.org/2001/XMLSchema#boolean")
-_TRUE, _FALSE = Literal("true", datatype=_BOOLEAN), Literal("false", datatype=_BOOLEAN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +141,7 @@ def _outcomes(
         premises = false_premises(assistant.workspace.index, n=limit, seed=seed)
         answers = assistant.ask_each(premise.question for premise in premises)
         for number, (premise, came) in enumerate(zip(premises, answers, strict=True), start=1):
-            refused = isinstance(came, Answer) and (came.abstained or came.results == [_FALSE])
+            refused = isinstance(came, Answer) and (came.abstained or came.results == [FALSE])
             result = "refused" if refused else "answered"
             yield _outcome("premise", f"{premise.kind} {number}", premise.question, result, came, premise.why)
             progress("premise", number, len(premises))

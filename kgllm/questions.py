@@ -9,14 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from kgllm.errors import InputError, KgllmError, SourceNotFoundError
 from kgllm.protocols import GraphStore
 from kgllm.terms import Literal, Term, URIRef, clean, parse_term
-from kgllm.vocabularies import XSD
+from kgllm.vocabularies import FALSE, TRUE
 
-__all__ = ["Gold", "Question", "gold_of", "read_questions"]
+__all__ = ["Gold", "Question", "gold_of", "opened", "read_questions"]
 
 _ASK = re.compile(r"\A(?:\s|#[^\n]*\n|(?:prefix\s+\S*\s*|base\s+)<[^>]*>)*ask\b", re.IGNORECASE)
 _QALD = '{"questions": [{"id": 1, "question": [{"language": "en", "string": "…"}], "query": {"sparql": "…"}}]}'
@@ -95,7 +95,7 @@ def read_questions(
 def gold_of(sparql: str, store: GraphStore) -> Gold:
     """What a query finds: its rows, or a boolean. Raises what the store raises."""
     if _ASK.match(sparql):
-        return Gold((_boolean(store.ask(sparql)),))
+        return Gold((TRUE if store.ask(sparql) else FALSE,))
     rows = store.select(sparql)
     return Gold(tuple(term for row in rows.rows for term in row if term is not None), max(1, len(rows.vars)))
 
@@ -112,14 +112,21 @@ def _with_gold(read: _Read, store: GraphStore) -> Question:
 
 def _questions(file: Path, languages: Sequence[str]) -> list[_Read]:
     suffix = Path(file.stem if file.suffix == ".gz" else file.name).suffix
+    with opened(file) as text:
+        if suffix == ".json":
+            return _of_whole(_json(text.read(), file), file, "qald", languages)
+        if suffix in {".yml", ".yaml"}:
+            return _of_whole(_yaml(text.read(), file), file, "yaml", languages)
+        return list(_of_lines(text, file))
+
+
+@contextmanager
+def opened(file: Path) -> Iterator[IO[str]]:
+    """A file of text to read, which may be compressed with gzip; what is wrong with it is an ``InputError``."""
     opener = gzip.open if file.suffix == ".gz" else open
     try:
         with opener(file, "rt", encoding="utf-8") as text:
-            if suffix == ".json":
-                return _of_whole(_json(text.read(), file), file, "qald", languages)
-            if suffix in {".yml", ".yaml"}:
-                return _of_whole(_yaml(text.read(), file), file, "yaml", languages)
-            return list(_of_lines(text, file))
+            yield text
     except FileNotFoundError:
         raise SourceNotFoundError(f"there is no file {file}") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -257,7 +264,7 @@ def _of_results(answers: Sequence[Mapping[str, Any]]) -> Gold:
     columns = 1
     for answer in answers:
         if isinstance(answer.get("boolean"), bool):
-            terms.append(_boolean(answer["boolean"]))
+            terms.append(TRUE if answer["boolean"] else FALSE)
             continue
         names = _list(_object(answer.get("head") or {}).get("vars") or [])
         columns = max(columns, len(names))
@@ -271,18 +278,11 @@ def _of_binding(binding: Mapping[str, Any]) -> Iterator[Term]:
         kind, value = _object(cell).get("type"), cell.get("value")
         if not isinstance(value, str) or kind not in {"uri", "literal", "typed-literal"}:
             raise ValueError(f"no term: {json.dumps(cell)}")
-        datatype = cell.get("datatype")
-        yield (
-            URIRef(value)
-            if kind == "uri"
-            else Literal(
-                value, lang=cell.get("xml:lang"), datatype=URIRef(datatype) if datatype else None, normalize=False
-            )
-        )
-
-
-def _boolean(value: bool) -> Literal:
-    return Literal(str(value).lower(), datatype=URIRef(XSD + "boolean"))
+        if kind == "uri":
+            yield URIRef(value)
+        else:
+            datatype = URIRef(cell["datatype"]) if cell.get("datatype") else None
+            yield Literal(value, lang=cell.get("xml:lang"), datatype=datatype, normalize=False)
 
 
 def _sparql(text: Any) -> str | None:

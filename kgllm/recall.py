@@ -19,6 +19,7 @@ from kgllm.protocols import Hit, Rows
 from kgllm.prove import prove
 from kgllm.query import Group, Path, PatternTerm, Query, Variable
 from kgllm.terms import BNode, Literal, Node, Term, Triple, URIRef, n3
+from kgllm.vocabularies import FALSE, TRUE
 
 __all__ = ["Recalled", "recall"]
 
@@ -27,8 +28,6 @@ _SOLUTION_LIMIT = 2_000
 _TRACED = 200  # rows of which the evidence is kept; the text names the first twenty
 _FACTS_OF_A_NODE = 40
 _LONGEST_CHAIN = 30  # steps of a repeated property that are followed for its evidence
-_TRUE = Literal("true", datatype=URIRef("http://www.w3.org/2001/XMLSchema#boolean"))
-_FALSE = Literal("false", datatype=URIRef("http://www.w3.org/2001/XMLSchema#boolean"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class Recalled:
     @property
     def is_groundless(self) -> bool:
         """Whether something was found that rests on no triple, as what is reached by no step at all."""
-        is_no = self.query.form == "ask" and self.rows.rows[:1] == [(_FALSE,)]
+        is_no = self.query.form == "ask" and self.rows.rows[:1] == [(FALSE,)]
         return not (self.is_empty or is_no or any(self.evidence.values()))
 
 
@@ -68,7 +67,7 @@ def recall(
         holds = index.store.ask(sparql, timeout_s=timeout_s)
         if not holds and (followed := _follows(query, memory, index, timeout_s)):
             return followed
-        rows = Rows(("answer",), [(_TRUE if holds else _FALSE,)])
+        rows = Rows(("answer",), [(TRUE if holds else FALSE,)])
     else:
         rows = index.store.select(sparql, timeout_s=timeout_s, limit=limit)
         if not query.order_by:  # a store's own order changes from one load to the next
@@ -102,10 +101,10 @@ def _follows(query: Query, memory: WorkingMemoryGraph, index: Index, timeout_s: 
     for proof in proofs:
         memory.take_in(proof.steps)
         evidence |= dict.fromkeys(triple for triple, derivation in proof.steps if derivation is None)
-    rows = Rows(("answer",), [(_TRUE,)])
+    rows = Rows(("answer",), [(TRUE,)])
     _set_roles(query, rows, memory)
     _set_labels(memory, index)
-    return Recalled(query, rows, memory, {_TRUE: tuple(evidence)})
+    return Recalled(query, rows, memory, {TRUE: tuple(evidence)})
 
 
 def _by_value(row: tuple[Term | None, ...]) -> list[tuple[float, str]]:

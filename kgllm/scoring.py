@@ -258,11 +258,8 @@ class Scorer:
 
     def _is_place_asked(self, sketch: Sketch) -> bool:
         """Whether "where" by itself says the last of several steps, that to a place."""
-        if (
-            self.form != "where"
-            or sketch.literal
-            or [len(branch.path.steps) > 1 for branch in sketch.branches] != [True]
-        ):
+        is_one_of_several = len(sketch.branches) == 1 and len(sketch.branches[0].path.steps) > 1
+        if self.form != "where" or sketch.literal or not is_one_of_several:
             return False
         return self._kin(sketch.place(self.ontology), KINDS["where"]) > _OF_KIND
 
@@ -295,11 +292,14 @@ class Scorer:
             chosen = outward(rows, left, right, first=self._first(branch.anchor))
             similarities = [similarity for similarity, _ in chosen]
             for here, (one, other) in enumerate(pairwise(branch.path.steps)):
-                if one.property == other.property and one.inverse != other.inverse:
-                    if self._shares:
-                        alike = _SHARED * max(similarities[here : here + 2])
-                        similarities[here : here + 2] = [max(alike, s) for s in similarities[here : here + 2]]
-                    returns += 1.0 - min(similarities[here : here + 2])
+                if one.property != other.property or one.inverse == other.inverse:
+                    continue
+                there_and_back = similarities[here : here + 2]
+                if self._shares:
+                    alike = _SHARED * max(there_and_back)
+                    there_and_back = [max(alike, similarity) for similarity in there_and_back]
+                    similarities[here : here + 2] = there_and_back
+                returns += 1.0 - min(there_and_back)
             if branch.anchor.candidate.value is not None and similarities:
                 similarities[0] = max(similarities[0], _IMPLIED)
             aligned += similarities

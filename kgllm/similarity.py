@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from math import log
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kgllm.claims.wordings import Wordings
 from kgllm.index import Index
 from kgllm.ontology import is_vocabulary
 from kgllm.paths import Place, Step
@@ -78,6 +80,11 @@ class Vocabulary:
         self._starts = np.array(starts, dtype=np.int64)
         self._weights = np.array(weights, dtype=np.float32)
         self._matrix: Vectors = index.phrase_vectors(targets)
+
+    @cached_property
+    def wordings(self) -> Wordings:
+        """What its relations and classes are called in a sentence."""
+        return Wordings(self.index.ontology)
 
     def compare(self, words: Sequence[Token], phrases: Mapping[int, Sequence[str]]) -> Similarities:
         """The words against every term; ``phrases`` are longer ones by the number of the word they are built round."""

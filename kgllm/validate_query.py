@@ -259,31 +259,18 @@ class _Check:
 
     def _of_comparisons(self, group: Group) -> Iterator[Violation]:
         """Comparisons of values that can never be compared."""
-        conjunctions = list(group.conjunctions())
         compared = [*group.comparisons, *(c for options in group.either for option in options for c in option)]
+        demands = [self._demands(patterns) for patterns in group.conjunctions()] if compared else []
         for comparison in compared:
             if comparison.lexical or comparison.operator in {"contains", "starts", "!="}:
                 continue
             ends = (comparison.left, comparison.right)
-            ways = [tuple(self._comparable(end, patterns) for end in ends) for patterns in conjunctions]
+            ways = [tuple(_comparable(end, asked) for end in ends) for asked in demands]
             known = [(left, right) for left, right in ways if left and right]
             if known and not any(_may_compare(left, right, comparison) for left, right in known):
                 left, right = (" or ".join(sorted(map(_short, side))) for side in known[0])
                 text = f"{comparison.left} is {left}, and cannot be compared with {right}: {_written(comparison)}"
                 yield _finding(comparison.left, "datatype", text)
-
-    def _comparable(self, term: PatternTerm, patterns: Sequence[TriplePattern]) -> set[str]:
-        """The kinds of values that a term can have, as far as they compare with one another; empty if unknown."""
-        if isinstance(term, Literal):
-            return {_scale(URIRef(term.datatype or (_TAGGED if term.language else _STRING)))}
-        if isinstance(term, URIRef):
-            return {"node"}
-        found: set[str] = set()
-        for demand in self._demands(patterns).get(term, ()):
-            if demand.path is not None and demand.seen is not None:
-                of_one = {_scale(kind) if is_literal else "node" for kind, is_literal in demand.seen}
-                found = found & of_one if found else of_one
-        return found
 
     def _of_joins(self, group: Group) -> Iterator[Violation]:
         """Patterns that share nothing with what is asked for, so that they only have to hold somewhere."""
@@ -332,6 +319,20 @@ def _terms_of(patterns: Iterable[TriplePattern]) -> set[PatternTerm]:
         found |= set(pattern.variables())
         is_class = pattern.predicate == RDF_TYPE
         found |= {end for end in (pattern.subject, pattern.object) if isinstance(end, URIRef) and not is_class}
+    return found
+
+
+def _comparable(term: PatternTerm, demands: Mapping[PatternTerm, Sequence[_Demand]]) -> set[str]:
+    """The kinds of values that a term can have, as far as they compare with one another; empty if unknown."""
+    if isinstance(term, Literal):
+        return {_scale(URIRef(term.datatype or (_TAGGED if term.language else _STRING)))}
+    if isinstance(term, URIRef):
+        return {"node"}
+    found: set[str] = set()
+    for demand in demands.get(term, ()):
+        if demand.path is not None and demand.seen is not None:
+            of_one = {_scale(kind) if is_literal else "node" for kind, is_literal in demand.seen}
+            found = found & of_one if found else of_one
     return found
 
 

@@ -106,7 +106,7 @@ class Verification:
 def verify(text: str, *, vocabulary: Vocabulary, timeout_s: float = 30) -> Verification:
     """The verdict of the graph on each sentence of a text. Raises what the store raises."""
     index = vocabulary.index
-    wordings, rules = Wordings(index.ontology), index.ontology.rules.without_guesses
+    wordings, rules = vocabulary.wordings, index.ontology.rules.without_guesses
     claims: list[SentenceVerdict] = []
     earlier: tuple[URIRef, ...] = ()
     for said in split(text, index):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from kgllm.terms import URIRef
+from kgllm.terms import Literal, URIRef
 
 __all__ = [
     "ALIAS_PROPERTIES",
     "DESCRIPTION_PROPERTIES",
+    "FALSE",
     "LEAST_OF_INTEGERS",
     "NAME_PROPERTIES",
     "NUMERIC",
@@ -19,6 +20,7 @@ __all__ = [
     "RDF_TYPE",
     "SCHEMA",
     "SCHEMA_PLAIN",
+    "TRUE",
     "XSD",
     "is_vocabulary",
 ]
@@ -49,6 +51,8 @@ LEAST_OF_INTEGERS: dict[str, int | None] = {
 }
 """The datatypes derived from xsd:integer, and the least value of each where there is one (XML Schema 1.1, part 2)."""
 NUMERIC = frozenset(LEAST_OF_INTEGERS) | {XSD + "decimal", XSD + "double", XSD + "float"}
+
+TRUE, FALSE = (Literal(written, datatype=URIRef(XSD + "boolean")) for written in ("true", "false"))
 
 RDF_TYPE = URIRef(RDF + "type")
 RDFS_LABEL = URIRef(RDFS + "label")

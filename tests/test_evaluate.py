@@ -20,6 +20,7 @@ from kgllm.questions import Gold
 from kgllm.sources import resolve
 from kgllm.terms import Literal, Term, URIRef
 from kgllm.workspace import Workspace
+from tests.question_file import write
 
 EX = "http://example.org/"
 A, B, C = URIRef(EX + "a"), URIRef(EX + "b"), URIRef(EX + "c")
@@ -161,12 +162,6 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
     made = Workspace(resolve(graph), tmp_path / "index")
     yield made
     made.close()
-
-
-def write(folder: Path, *items: object) -> Path:
-    file = folder / "questions.jsonl"
-    file.write_text("\n".join(item if isinstance(item, str) else json.dumps(item) for item in items))
-    return file
 
 
 def test_a_run_measures_each_kind_and_writes_each_prediction(workspace: Workspace, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,6 +15,7 @@ from kgllm.protocols import GraphStore
 from kgllm.questions import Gold, read_questions
 from kgllm.terms import Literal, URIRef, parse_term
 from kgllm.vocabularies import XSD
+from tests.question_file import write
 
 EX = "http://example.org/"
 A, B, C = (URIRef(EX + name) for name in "ABC")
@@ -32,14 +32,8 @@ def store(tmp_path: Path) -> Iterator[GraphStore]:
     opened.close()
 
 
-def lines(folder: Path, *items: Any) -> Path:
-    file = folder / "questions.jsonl"
-    file.write_text("\n".join(item if isinstance(item, str) else json.dumps(item) for item in items))
-    return file
-
-
 def test_gold_is_read_from_rows_and_answers_too(tmp_path: Path, store: GraphStore) -> None:
-    file = lines(
+    file = write(
         tmp_path,
         {"question": "q", "rows": [["Moxico", "4745750"], [f"<{A}>", None]]},
         "",
@@ -70,7 +64,7 @@ def test_gold_is_read_from_rows_and_answers_too(tmp_path: Path, store: GraphStor
     ],
 )
 def test_a_broken_line_is_named_with_file_and_number(tmp_path: Path, store: GraphStore, line: str) -> None:
-    file = lines(tmp_path, {"question": "q", "answer_nt": []}, line)
+    file = write(tmp_path, {"question": "q", "answer_nt": []}, line)
     with pytest.raises(InputError, match=r"questions\.jsonl:2:"):
         read_questions(file, store)
 
@@ -81,7 +75,7 @@ QUERY = f"PREFIX ex: <{EX}> SELECT ?who WHERE {{ ex:A ex:knows ?who }} ORDER BY 
 def test_a_query_is_gold_enough(tmp_path: Path, store: GraphStore) -> None:
     asking = f"# a comment\nPREFIX ex: <{EX}>\nASK {{ ex:A ex:knows ex:B }}"
     table = f"SELECT ?x ?y WHERE {{ ?x <{EX}age> ?y }}"
-    file = lines(tmp_path, *({"question": "q", "sparql": sparql} for sparql in (QUERY, asking, table)))
+    file = write(tmp_path, *({"question": "q", "sparql": sparql} for sparql in (QUERY, asking, table)))
     one, two, three = read_questions(file, store)
     assert one.gold == Gold((B, C))
     assert two.gold == Gold((TRUE,))
@@ -90,7 +84,7 @@ def test_a_query_is_gold_enough(tmp_path: Path, store: GraphStore) -> None:
 
 
 def test_a_gold_query_that_fails_is_named_with_its_question(tmp_path: Path, store: GraphStore) -> None:
-    file = lines(tmp_path, {"question": "q", "sparql": QUERY}, {"id": "odd", "question": "q", "sparql": "SELECT ?"})
+    file = write(tmp_path, {"question": "q", "sparql": QUERY}, {"id": "odd", "question": "q", "sparql": "SELECT ?"})
     with pytest.raises(InputError, match="gold query of question odd"):
         read_questions(file, store)
     assert len(read_questions(file, store, limit=1)) == 1  # of those that are not asked no query is run

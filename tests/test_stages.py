@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from kgllm.recall import recall
 from kgllm.similarity import Vocabulary
 from kgllm.stages import STAGES, stages
 from kgllm.terms import n3
+from tests.question_file import write
 
 SPACE = "https://example.org/spaceflight/"
 QUESTION = "Who commanded Apollo 11?"
@@ -24,8 +24,7 @@ PREFIXES = f"PREFIX s: <{SPACE}> PREFIX sf: <{SPACE}ontology#> "
 
 def explained(kg: Assistant, folder: Path, question: str, *gold: str, sparql: str | None = None) -> dict[str, Any]:
     """What is told of one question."""
-    file = folder / "questions.jsonl"
-    file.write_text(json.dumps({"id": 1, "question": question, "answer_nt": gold, "sparql": sparql}))
+    file = write(folder, {"id": 1, "question": question, "answer_nt": gold, "sparql": sparql})
     report = stages(kg, kg.index, file)
     assert report["n"] == report["right"] + sum(counts["n"] for counts in report["stages"].values())
     return report

@@ -12,13 +12,12 @@ from itertools import islice
 from typing import Literal as OneOfStrings
 from typing import TypeAlias
 
-from kgllm.claims.wordings import BE, HAVE, PREPOSITIONS, Form, Wordings
+from kgllm.claims.wordings import ARTICLES, BE, HAVE, PREPOSITIONS, Form, Wordings
 from kgllm.quantities import Date, Number
 from kgllm.terms import URIRef
 
 __all__ = ["Noun", "Statement", "readings"]
 
-_ARTICLES = frozenset("a an the der die das den dem des ein eine einen einem einer eines".split())  # noqa: SIM905
 _OWN = frozenset("his her its their sein seine ihr ihre".split())  # noqa: SIM905
 _NOT = frozenset(["not", "nicht", "never", "nie"])
 _AND = frozenset(["and", "und"])
@@ -110,7 +109,7 @@ class _Parser:
 
     def _name(self, start: int) -> Iterator[tuple[int, Noun, _Statements]]:
         """A name, with or without the class of what it names before it."""
-        if self._at(start) in _ARTICLES and start not in self.nouns:
+        if self._at(start) in ARTICLES and start not in self.nouns:
             start += 1
         quoted = self._at(start) in _QUOTES
         start += quoted
@@ -205,7 +204,7 @@ class _Parser:
     def _behind_article(self, start: int) -> int:
         if (self._at(start), self._at(start + 1), self._at(start + 2)) == ("one", "of", "the"):
             return start + 3
-        return start + (self._at(start) in _ARTICLES)
+        return start + (self._at(start) in ARTICLES)
 
     def _more_of_event(self, words: tuple[str, ...], start: int, said: _Statements) -> _Parsed:
         """The place behind the time of what happened, or the other way round: "born on … in …"."""

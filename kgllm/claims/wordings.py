@@ -17,7 +17,7 @@ from kgllm.ontology import Ontology
 from kgllm.terms import URIRef, local_name, readable
 from kgllm.vocabularies import is_vocabulary
 
-__all__ = ["BE", "HAVE", "PREPOSITIONS", "Form", "Meaning", "Wordings", "base"]
+__all__ = ["ARTICLES", "BE", "HAVE", "PREPOSITIONS", "Form", "Meaning", "Wordings", "base"]
 
 Form: TypeAlias = OneOfStrings["noun", "copula", "active"]
 """How two names are joined: "the … of left is right", "left is … right", "left … right"."""
@@ -25,6 +25,7 @@ Form: TypeAlias = OneOfStrings["noun", "copula", "active"]
 _Key: TypeAlias = tuple[str, ...]
 Needs: TypeAlias = OneOfStrings["", "date", "node"]
 
+ARTICLES = frozenset("a an the der die das den dem des ein eine einen einem einer eines".split())  # noqa: SIM905
 BE = frozenset("is are was were be been being ist sind war waren wird werden wurde wurden worden".split())  # noqa: SIM905
 HAVE = frozenset("has have had having hat haben hatte hatten".split())  # noqa: SIM905
 PREPOSITIONS = frozenset(
@@ -34,7 +35,8 @@ PREPOSITIONS = frozenset(
     """.split()  # noqa: SIM905 - a list of a hundred literals reads worse
 )
 _OF = frozenset("of for in on to at from von vom des der".split())  # noqa: SIM905
-_ARTICLES = frozenset("a an the der die das den dem des ein eine einen einem einer eines its his her their".split())  # noqa: SIM905
+_LEFT_OUT = ARTICLES | {"its", "his", "her", "their"}
+"""Words that no name is told apart by."""
 _TIMES = frozenset("date day year time datum jahr".split())  # noqa: SIM905
 _PLACES = frozenset("place location site city town country ort".split())  # noqa: SIM905
 _AT_TIME, _AT_PLACE = frozenset("on in at am im".split()), frozenset("in at on".split())  # noqa: SIM905
@@ -90,7 +92,7 @@ def _without_doubling(root: str) -> str:
 
 def _key(words: Sequence[str]) -> _Key:
     """The words of a name to compare by, "date of birth" as "birth date"."""
-    plain = [word for word in words if word not in _ARTICLES]
+    plain = [word for word in words if word not in _LEFT_OUT]
     if "of" in plain[1:-1]:
         place = plain.index("of", 1)
         plain = [*plain[place + 1 :], *plain[:place]]
@@ -240,7 +242,7 @@ class Wordings:
 def _words(name: str) -> list[str]:
     """The words of a name; what stands in brackets, a unit say, is none of them."""
     plain = name.casefold().replace("_", " ").split("(")[0].replace("-", " ").replace("/", " ")
-    return [word for word in plain.split() if word not in _ARTICLES or word in {"in", "an"}]
+    return [word for word in plain.split() if word not in _LEFT_OUT or word in {"in", "an"}]
 
 
 def _verb(agent: str) -> str:

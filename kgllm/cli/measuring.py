@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate"]
 
+_CURVE = ("coverage", "risk", "threshold")
+_SMALLEST_P = 0.0001  # that four digits tell
+
 
 @verb("eval")
 def evaluate(
@@ -98,9 +101,6 @@ def _differing(report: dict[str, Any], one: Path, other: Path) -> str:
             f"{f'{low:+.3f} to {high:+.3f}':<18}{found['greater']:>8}{found['less']:>6}{p:>9}"
         )
     return "\n".join(lines)
-
-
-_SMALLEST_P = 0.0001
 
 
 def _candidates(common: Common, questions: Path, misses: int, limit: int | None, kind: str | None, form: str) -> int:
@@ -213,7 +213,9 @@ def _offered(report: dict[str, Any]) -> str:
 
 def _measured(report: dict[str, Any]) -> str:
     """The scores as a table, a row a kind of question."""
-    measures = ("n", "hits@1", "precision", "recall", "f1", "exact", "abstained", "wrong")
+    from kgllm.evaluate import MEASURES
+
+    measures = ("n", *MEASURES)
     rows = [("", *measures)]
     for name, scores in [("overall", report["overall"]), *report["by_kind"].items()]:
         rows.append((name, *(str(scores[m]) if m == "n" else f"{scores[m]:.3f}" for m in measures)))
@@ -243,6 +245,3 @@ def _curve(curve: dict[str, Any]) -> list[str]:
     lines = [f"{name:<{width}}" + "".join(f"{p[name]:>7.2f}" for p in curve["points"]) for name in _CURVE]
     lines[1] += f"   (area {curve['aurc']:.3f})"
     return ["", *lines, ""]
-
-
-_CURVE = ("coverage", "risk", "threshold")
