@@ -6,6 +6,7 @@ the graph: from the set of classes a node may have, a step leads to the set of c
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from kgllm.ontology import Ontology, Property, Signature, is_vocabulary
 from kgllm.query import Group, PatternTerm, TriplePattern, Values, Variable
 from kgllm.terms import URIRef
 
-__all__ = ["Place", "RelationPath", "SchemaGraph", "Step"]
+__all__ = ["Place", "RelationPath", "SchemaGraph", "Step", "says_whole"]
 
 Place: TypeAlias = frozenset[URIRef | None]
 """The classes that a node may have, None for a node of no class; or the datatypes of a literal."""
@@ -157,6 +158,12 @@ class SchemaGraph:
         return frozenset(self.ontology.populated(cls))
 
 
+def says_whole(prop: Property) -> bool:
+    """Whether a property leads from a part to its whole or back, so that what is said of one may hold for the other."""
+    return "transitive" in prop.characteristics or _WHOLE.search(prop.label.lower()) is not None
+
+
+_WHOLE = re.compile(r"\b(?:parts?|contain\w*|within|in|inside|locat\w+|belongs?|broader|narrower|members?)\b")
 _RARE = 0.01  # share of a property's triples below which a signature is taken for noise
 
 

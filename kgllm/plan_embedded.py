@@ -8,17 +8,20 @@ given the form that its wording asks for. What results is scored (``kgllm.scorin
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import islice
+
+import numpy as np
 
 from kgllm.confidence import probability, signs
 from kgllm.descriptions import is_name_like
 from kgllm.link import Links
 from kgllm.names import normalise
-from kgllm.paths import Place, RelationPath, SchemaGraph
+from kgllm.paths import Place, RelationPath, SchemaGraph, Step, says_whole
 from kgllm.plan import Plan
-from kgllm.protocols import Exchange, Hit, Kind, Step
+from kgllm.protocols import Exchange, Hit, Kind
+from kgllm.protocols import Step as Progress
 from kgllm.query import Query
 from kgllm.scoring import Scored, Scorer, is_date, is_number
 from kgllm.similarity import Vocabulary
@@ -57,6 +60,7 @@ _DEFINED = 0.95  # confidence in the description of what the question names and 
 _GUESSED = 0.1
 """Of a question that names nothing, how sure it is of what its words are nearest to: of all in benchmarks/confidence.py
 that were answered so, none was right."""
+_TELLING = 0.4  # similarity to a word from which a step is said
 _SAID = 0.95  # similarity of a word that is a term's own name, and not merely like it
 _NAME_ASKED = re.compile(r"\b(?:names?|titles?) (?:of|for)\b|\bnames?\b.*\bof\b|\bnames\b", re.I)
 _XSD = "http://www.w3.org/2001/XMLSchema#"
@@ -88,7 +92,7 @@ class EmbeddedPlanning:
         self.exchanges: tuple[Exchange, ...] = ()
         self._plans = planner.proposals(links)
 
-    def propose(self, observed: str | None) -> Iterator[Step | Plan]:
+    def propose(self, observed: str | None) -> Iterator[Progress | Plan]:
         """The next reading."""
         yield from islice(self._plans, 1)
 
@@ -254,14 +258,31 @@ class EmbeddedPlanner:
         else:
             paths = self._existing(anchor, list(self.schema.extend(RelationPath(), anchor.place)))
             level = [(scorer.rough(path, anchor), path) for path in paths]
+        has = {path.steps[0] for _, path in level}
         kept: list[tuple[float, RelationPath]] = []
         for hop in range(1, _HOPS + 1):
             level = sorted(level, key=lambda item: -item[0])[:_BEAM]
             kept += level
             if hop < _HOPS:
                 longer = [further for _, path in level for further in self.schema.extend(path, anchor.place)]
+                longer = [path for path in longer if not self._stands_in(path, anchor, scorer, has)]
                 level = [(scorer.rough(path, anchor), path) for path in longer]
         return sorted(kept, key=lambda item: -item[0])
+
+    def _stands_in(self, path: RelationPath, anchor: Anchor, scorer: Scorer, has: Set[Step]) -> bool:
+        """Whether a path asks of another thing of the anchor's kind what the graph does not say of the anchor.
+
+        Every word says the rest, and none leads to the other thing: the rocket of the next mission is not that of this
+        one. What a part has may be said of its whole.
+        """
+        first, second, *others = path.steps
+        if not anchor.place & path.places[0] or second in has or says_whole(self.ontology.properties[first.property]):
+            return False
+        said = scorer.similarities.of_step(first)
+        rest = np.max([scorer.similarities.of_step(step) for step in (second, *others)], axis=0)
+        if (scorer.question.open([anchor]) & ((said >= np.minimum(rest, _TELLING)) | (rest < _TELLING))).any():
+            return False
+        return any(step == second for step, _, _ in self.schema.steps_from(anchor.place))
 
     def _existing(self, anchor: Anchor, paths: Sequence[RelationPath]) -> list[RelationPath]:
         """Of paths of one step those that the anchor itself has; cheap however many neighbours it has."""

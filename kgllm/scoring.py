@@ -11,18 +11,20 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from kgllm.alignment import Side, outward
+from kgllm.alignment import outward
 from kgllm.link import Links
 from kgllm.ontology import Ontology
 from kgllm.paths import Place, RelationPath, Step
+from kgllm.phrases import masked, phrase
 from kgllm.protocols import Vectors
-from kgllm.similarity import Similarities, Vocabulary
-from kgllm.sketch import Anchor, Sketch
+from kgllm.question_words import QuestionWords
+from kgllm.similarity import IS_NAMED, Vocabulary
+from kgllm.sketch import Anchor, Branch, Sketch
 from kgllm.terms import URIRef
 from kgllm.vocabularies import NUMERIC
-from kgllm.words import KINDS, Form, Token, asks_for, content_tokens, ends_asking, is_function_word, shares, word_pairs
+from kgllm.words import KINDS, Form
 
-__all__ = ["Scorer", "phrase"]
+__all__ = ["Scorer"]
 
 FEATURES = (
     "coverage",  # share of the question's words that a step, a class or a name accounts for
@@ -46,16 +48,13 @@ were then set to the round numbers that served the same questions best: a fit of
 _IMPLIED = 0.6  # a literal says by itself which property it is a value of
 _HALF_SAID = 0.2  # similarity to a word from which a step is no mere guess
 _TELLING = 0.4  # similarity from which a word is taken to name a class or relation
+_MOST = 0.7  # of what a word tells most of, its similarity to a place that it says
 _SURE = 0.6  # score from which a mention is taken to be one
 _NAMES_ITS_KIND = re.compile(
     r"\bwhose\b|\bwho (?:is|are|was|were) the\b|\bwer (?:ist|sind|war|waren) d(?:er|ie|as)\b", re.I
 )
 """A question that asks by a noun ("who is the employer of"), or has its "whose" for a thing."""
-_IS_THE = re.compile(
-    r"(?:who|what|which|wer|was)(?: (?:is|are|was|were|ist|sind|war|waren)|['’]s) (?:the|an?|some|d(?:er|ie|as)) ", re.I
-)
 _OF_KIND = 0.5  # how much a class is of a kind, from which it is one
-_POSSESSIVE = frozenset(["'s", "’s"])
 _SHARED = 0.9  # of the way there, the way back to what has the same
 _AWAY = 0.5  # of a relation walked backwards, whose name is more often that of what it was walked from
 _DATE_TYPES = ("#date", "#dateTime", "#gYear", "#gYearMonth", "#time")
@@ -100,59 +99,16 @@ class Scorer:
         self.links = links
         self.index = vocabulary.index
         self.ontology: Ontology = vocabulary.index.ontology
-        self.form: Form = asks_for(links.question)
-        tokens = [t for t in links.tokens if not any(start <= t.start < end for start, end in ignored)]
-        self.words: list[Token] = content_tokens(tokens)
-        self._place_of_word = [links.tokens.index(word) for word in self.words]
-        self.similarities: Similarities = vocabulary.compare(self.words, self._phrases())
-        self.importance = self.similarities.importance()
-        self._expected = self._head_noun()
+        self.question = QuestionWords(links, vocabulary, ignored=ignored)
+        self.form: Form = self.question.form
+        self.words = self.question.words
+        self.similarities = self.question.similarities
+        self.importance = self.question.importance
         self._kinds_of: dict[Place, Place] = {}
-        self._ends_asking = ends_asking(links.question)
-        self._shares = shares(links.question)
-        self._asked = self._expected if self._expected is not None else self._noun_of_who()
-
-    def _phrases(self) -> dict[int, list[str]]:
-        """For each word the phrase with its neighbour: "born in", "cause of death"."""
-        pairs = dict(word_pairs(self.links.tokens))
-        return {n: [pairs[place]] for n, place in enumerate(self._place_of_word) if place in pairs}
-
-    def _head_noun(self) -> int | None:
-        """The number of the word behind "which", "what", "how many" or a request, if a noun phrase follows."""
-        tokens = self.links.tokens
-        starts = [
-            i for i, t in enumerate(tokens) if t.lower in {"which", "what", "many", "list", "name", "show", "all"}
-        ]
-        for start in starts:
-            run: list[int] = []
-            for place in range(start + 1, min(len(tokens), start + 6)):
-                if not tokens[place].is_word or (
-                    is_function_word(tokens[place].text) and tokens[place].lower not in {"the", "a", "an", "all", "of"}
-                ):
-                    break
-                if place in self._place_of_word:
-                    run.append(self._place_of_word.index(place))
-            if run:
-                kinds = self.similarities.of_any(self.ontology.classes)
-                return max(run, key=lambda number: (round(float(kinds[number]), 2), -number))
-        return None
-
-    def _noun_of_who(self) -> int | None:
-        """The number of the word for what "who is the …", "what are the …" asks for."""
-        match = _IS_THE.match(self.links.question)
-        if match is None:
-            return None
-        behind = [n for n, word in enumerate(self.words) if word.start >= match.end()]
-        return behind[0] if behind else None
-
-    def open_words(self, anchors: Sequence[Anchor]) -> NDArray[np.bool_]:
-        """Which words are not inside one of the anchors; shape (len(words),)."""
-        spans = [(anchor.mention.first, anchor.mention.last) for anchor in anchors]
-        return np.array([not any(a <= p < b for a, b in spans) for p in self._place_of_word], dtype=bool)
 
     def rough(self, path: RelationPath, anchor: Anchor) -> float:
         """A quick score of one path alone, for the beam."""
-        is_open = self.open_words([anchor])
+        is_open = self.question.open([anchor])
         if not is_open.any():
             return 1.0 / len(path.steps)
         steps = np.stack([self.similarities.of_step(step)[is_open] for step in path.steps])
@@ -173,7 +129,7 @@ class Scorer:
     def score(self, sketch: Sketch) -> Scored:
         """The features without the whole meaning, which ``add_meaning`` adds to the best."""
         anchors = list(sketch.anchors())
-        is_open = self.open_words(anchors)
+        is_open = self.question.open(anchors)
         aligned, left_over, returns = self._aligned(sketch, is_open)
         unused = sum(
             m.score for m in self.links.mentions if m.score >= _SURE and not any(a.mention.overlaps(m) for a in anchors)
@@ -253,7 +209,7 @@ class Scorer:
         if sketch.cls is not None:
             best = np.maximum(best, self.similarities.of(sketch.cls))
         for anchor in sketch.anchors():
-            best = np.maximum(best, 0.8 * self.similarities.of_place(anchor.place) * self._beside(anchor))
+            best = np.maximum(best, 0.8 * self.similarities.of_place(anchor.place) * self.question.beside(anchor))
         return best
 
     def _is_place_asked(self, sketch: Sketch) -> bool:
@@ -262,18 +218,6 @@ class Scorer:
         if self.form != "where" or sketch.literal or not is_one_of_several:
             return False
         return self._kin(sketch.place(self.ontology), KINDS["where"]) > _OF_KIND
-
-    def _first(self, anchor: Anchor) -> Side | None:
-        """The side of an anchor whose words are nearer to it, where grammar says so: "Alien's director", "… who"."""
-        behind = self.links.tokens[anchor.mention.last : anchor.mention.last + 1]
-        if behind and behind[0].lower in _POSSESSIVE:
-            return "right"
-        return "left" if self._ends_asking else None
-
-    def _beside(self, anchor: Anchor) -> NDArray[np.bool_]:
-        """Which words stand right before or behind an anchor, where they say what it is: "the movie Alien"."""
-        first, last = anchor.mention.first, anchor.mention.last
-        return np.array([first - 2 <= place <= last for place in self._place_of_word], dtype=bool)
 
     def _aligned(self, sketch: Sketch, is_open: NDArray[np.bool_]) -> tuple[list[float], float, float]:
         """The similarity of each step to a word of its own, what is left over, and the ways back that nothing says.
@@ -286,19 +230,21 @@ class Scorer:
         returns = 0.0
         for branch in sketch.branches:
             first, last = branch.anchor.mention.first, branch.anchor.mention.last
-            left = [n for n in reversed(numbers) if self._place_of_word[n] < first]
-            right = [n for n in numbers if self._place_of_word[n] >= last]
+            left = [n for n in reversed(numbers) if self.question.places[n] < first]
+            right = [n for n in numbers if self.question.places[n] >= last]
             rows = [self.similarities.of_step(step) for step in branch.path.steps]
-            chosen = outward(rows, left, right, first=self._first(branch.anchor))
+            chosen = outward(rows, left, right, first=self.question.first_side(branch.anchor))
             similarities = [similarity for similarity, _ in chosen]
             for here, (one, other) in enumerate(pairwise(branch.path.steps)):
                 if one.property != other.property or one.inverse == other.inverse:
                     continue
                 there_and_back = similarities[here : here + 2]
-                if self._shares:
+                if self.question.shares:
                     alike = _SHARED * max(there_and_back)
                     there_and_back = [max(alike, similarity) for similarity in there_and_back]
-                    similarities[here : here + 2] = there_and_back
+                elif not self._goes_back(branch, here):
+                    there_and_back = [max(there_and_back), 0.0]
+                similarities[here : here + 2] = there_and_back
                 returns += 1.0 - min(there_and_back)
             if branch.anchor.candidate.value is not None and similarities:
                 similarities[0] = max(similarities[0], _IMPLIED)
@@ -319,6 +265,20 @@ class Scorer:
             aligned[-1] = max(aligned[-1], _IMPLIED)
         return aligned, left_over, returns
 
+    def _goes_back(self, branch: Branch, here: int) -> bool:
+        """Whether a second word for the relation of a step leads back to where that step starts.
+
+        It does in "the movies directed by the director of Alien", which names what it leads back to, and in "what did
+        the director of Alien direct"; in "which actors starred in Alien" both words say one step.
+        """
+        if self.question.shares:
+            return True
+        start = branch.path.places[here - 1] if here else branch.anchor.place
+        if (self.similarities.of_place(start)[~self.question.beside(branch.anchor)] >= _SURE).any():
+            return True
+        said = self.similarities.of_step(branch.path.steps[here]) >= IS_NAMED
+        return self.question.asked is None and len(set(self.similarities.phrase_of[said])) > 1
+
     def _inverses(self, step: Step) -> tuple[URIRef, ...]:
         """The properties that say the same the other way round: "which rocket launched" tells of a rocket twice."""
         prop = self.ontology.properties.get(step.property)
@@ -327,12 +287,20 @@ class Scorer:
     def _left_over(self, sketch: Sketch, unspent: list[int], numbers: list[int]) -> float:
         """The weight of the words that neither a step nor a place of the sketch accounts for."""
         places = [self.similarities.of_place(place) for path in sketch.paths() for place in path.places]
-        places += [self.similarities.of_place(anchor.place) * self._beside(anchor) for anchor in sketch.anchors()]
+        places += [
+            self.similarities.of_place(anchor.place) * self.question.beside(anchor) for anchor in sketch.anchors()
+        ]
         places += [self.similarities.of_any(self._inverses(step)) for step in sketch.steps()]
         open_words = set(unspent)
+        for branch in sketch.branches:
+            starts = (branch.anchor.place, *branch.path.places)
+            for here, step in enumerate(branch.path.steps):
+                if not starts[here] & starts[here + 1] and not self._goes_back(branch, here):
+                    said = self.similarities.of_step(step)
+                    open_words -= {n for n in open_words if said[n] >= _TELLING}
         for row in places:
             best = max(open_words, key=lambda n: float(row[n]), default=None)
-            if best is not None and row[best] >= _TELLING:
+            if best is not None and row[best] >= max(_TELLING, _MOST * self.importance[best]):
                 open_words.discard(best)
         telling = sum(float(self.importance[n]) for n in open_words if self.importance[n] >= _TELLING)
         return telling / max(1e-6, sum(float(self.importance[n]) for n in numbers))
@@ -351,21 +319,31 @@ class Scorer:
         elif self.form == "how many":
             counted = literal and any(is_number(d) for d in place)
             fit = 0.3 if counted else 0.4 if sketch.form == "count" else -0.5
-        if self._expected is not None and sketch.form != "ask":
-            kinds = float(self.similarities.of_place(place)[self._expected])
+        if self.question.head is not None and sketch.form != "ask":
+            kinds = float(self.similarities.of_place(place)[self.question.head])
             last = [path.steps[-1] for path in sketch.paths() if path.steps][-1:]
-            relation = max((float(self.similarities.of_step(step)[self._expected]) for step in last), default=0.0)
+            relation = max((float(self.similarities.of_step(step)[self.question.head]) for step in last), default=0.0)
             fit += max(kinds, 0.8 * relation if literal else 0.4 * relation) - 0.3
         return max(-1.0, min(1.0, fit))
 
     def _head(self, sketch: Sketch) -> float:
         """How much nearer the noun that is asked for is to any term than to the answer's class or last relation."""
-        if self._asked is None or sketch.form == "ask":
+        if self.question.asked is None or sketch.form == "ask":
             return 0.0
-        place = float(self.similarities.of_place(sketch.place(self.ontology))[self._asked])
+        nearest = self._nearest_to_asked(sketch, away=_AWAY)
+        return max(0.0, 1.0 - nearest / float(self.importance[self.question.asked]))
+
+    def _nearest_to_asked(self, sketch: Sketch, *, away: float) -> float:
+        """The similarity of the noun that is asked for to the answer's class or last relation, walked back ``away``."""
+        asked = self.question.asked
+        assert asked is not None  # noqa: S101 - its callers ask first
+        place = float(self.similarities.of_place(sketch.place(self.ontology))[asked])
         last = [path.steps[-1] for path in sketch.paths() if path.steps][-1:]
-        said = [float(self.similarities.of_step(step)[self._asked]) * (_AWAY if step.inverse else 1.0) for step in last]
-        return max(0.0, 1.0 - max(place, *said, 0.0) / float(self.importance[self._asked]))
+        said = [
+            float(self.similarities.of_step(step)[self.question.asked]) * (away if step.inverse else 1.0)
+            for step in last
+        ]
+        return max(place, *said, 0.0)
 
     def _kinds(self, place: Place) -> Place:
         """The classes of a place, and those right above them."""
@@ -375,6 +353,10 @@ class Scorer:
         return self._kinds_of[place]
 
     def _misfit(self, sketch: Sketch) -> float:
+        """How much nearer than the answer anything of the graph is to what is asked for: by question word, by noun."""
+        return max(self._misfit_of_word(sketch), self._misfit_of_noun(sketch))
+
+    def _misfit_of_word(self, sketch: Sketch) -> float:
         """How much nearer than the answer any class or date of the graph is to what the question word asks for."""
         if self.form not in KINDS or sketch.form != "select" or _NAMES_ITS_KIND.search(self.links.question):
             return 0.0
@@ -385,13 +367,26 @@ class Scorer:
             fit = max(fit, self._kin(place, KINDS[self.form]))
         return max(0.0, self._best_kin - max(0.0, fit))
 
+    def _misfit_of_noun(self, sketch: Sketch) -> float:
+        """How much nearer the noun that is asked for is to a class of its name than to the answer's or its relation."""
+        if self.question.asked is None or sketch.form == "ask":
+            return 0.0
+        named = float(self.similarities.of_any(self._populated)[self.question.asked])
+        if named < IS_NAMED:
+            return 0.0
+        return max(0.0, named - self._nearest_to_asked(sketch, away=1.0))
+
     @cached_property
     def _best_kin(self) -> float:
         """How much the class that is most of the kind that the question word asks for is of it; dates are all dates."""
         if self.form == "when":
             return 1.0
-        populated = frozenset(c.iri for c in self.ontology.classes.values() if c.instances)
-        return self._kin(populated, KINDS[self.form])
+        return self._kin(self._populated, KINDS[self.form])
+
+    @cached_property
+    def _populated(self) -> Place:
+        """The classes that have instances of their own."""
+        return frozenset(c.iri for c in self.ontology.classes.values() if c.instances)
 
     def _kin(self, place: Place, names: Sequence[str]) -> float:
         """How much a place is of a kind, in [-0.5, 1]: what its classes and those above them mean."""
@@ -418,54 +413,17 @@ class Scorer:
         """The same, each with its phrase's similarity to the question (names masked by their classes) added."""
         if not scored:
             return []
-        masked = [self._masked(item.sketch) for item in scored]
+        questions = [masked(self.links, item.sketch, self.ontology) for item in scored]
         phrases = [phrase(item.sketch, self.ontology) for item in scored]
-        texts = list(dict.fromkeys([*masked, *phrases]))
+        texts = list(dict.fromkeys([*questions, *phrases]))
         vectors: Vectors = self.index.phrase_vectors(texts)
         row = {text: number for number, text in enumerate(texts)}
         meant = []
-        for item, question, said in zip(scored, masked, phrases, strict=True):
+        for item, question, said in zip(scored, questions, phrases, strict=True):
             features = item.features.copy()
             features[-1] = float(vectors[row[question]] @ vectors[row[said]])
             meant.append(replace(item, features=features))
         return sorted(meant, key=lambda item: -item.score)
-
-    def _masked(self, sketch: Sketch) -> str:
-        text = self.links.question
-        anchors = sorted(sketch.anchors(), key=lambda a: -a.mention.first)
-        for anchor in anchors:
-            tokens = self.links.tokens[anchor.mention.first : anchor.mention.last]
-            text = text[: tokens[0].start] + _kind(anchor.place, self.ontology) + text[tokens[-1].end :]
-        return text.lower()
-
-
-def _kind(place: Place, ontology: Ontology) -> str:
-    classes = sorted(c for c in place if c is not None)
-    return ontology.label(classes[0]).lower() if classes else "it"
-
-
-def phrase(sketch: Sketch, ontology: Ontology) -> str:
-    """A sketch in words: "the director of the movie", "the movie whose written by is the person"."""
-    parts = [_path_phrase(branch.path, _kind(branch.anchor.place, ontology), ontology) for branch in sketch.branches]
-    if sketch.cls is not None and not parts:
-        parts = ["the " + ontology.label(sketch.cls).lower()]
-    said = " and ".join(part for part in parts if part)
-    for path in (sketch.projection, sketch.extreme.path if sketch.extreme else None):
-        if path is not None:
-            said = _path_phrase(path, said, ontology)
-    if sketch.form == "count":
-        said = "how many " + said
-    if sketch.target is not None:
-        said = f"is {_kind(sketch.target.place, ontology)} {said}"
-    return said
-
-
-def _path_phrase(path: RelationPath, start: str, ontology: Ontology) -> str:
-    said = start if start.startswith("the ") else "the " + start
-    for step, place in zip(path.steps, path.places, strict=True):
-        label = ontology.label(step.property).lower()
-        said = f"the {_kind(place, ontology)} whose {label} is {said}" if step.inverse else f"the {label} of {said}"
-    return said
 
 
 def is_number(iri: URIRef | None) -> bool:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kgllm.claims.wordings import Wordings
+from kgllm.everyday import everyday_words
 from kgllm.index import Index
 from kgllm.ontology import is_vocabulary
 from kgllm.paths import Place, Step
@@ -23,7 +24,7 @@ from kgllm.roots import heads, root
 from kgllm.terms import URIRef
 from kgllm.words import Token, is_function_word, stem
 
-__all__ = ["Similarities", "Vocabulary"]
+__all__ = ["IS_NAMED", "Similarities", "Vocabulary"]
 
 _UNRELATED, _SAME = 0.22, 0.72
 """Cosines of the default model at which two short phrases have nothing to do with each other, and mean the same."""
@@ -32,8 +33,10 @@ _IN_A_PHRASE = 0.6
 _GENERAL = 0.97  # of a property and one above it, the nearer one is meant
 _MEANING = 0.9  # the same stem says more than the same meaning
 _DERIVED, _COMPOUND = 0.92, 0.88  # "director" of "directed by", "screenwriter" of "written by"
-_IS_NAMED = 0.85  # similarity from which a word means that term
-_MEANS_ANOTHER = 0.6  # of a word that is a term's own, its likeness to others that it only resembles
+IS_NAMED = 0.85  # similarity from which a word means that term
+_MEANS_ANOTHER = 0.6
+"""Of a word that is a term's own, its likeness to others that it only resembles; of a class that a word names, its
+likeness to other words."""
 
 
 class Vocabulary:
@@ -77,6 +80,13 @@ class Vocabulary:
                 parts_of_names.append((column, parts))
         self._stems = _weighed([(column, [stem(part) for part in parts]) for column, parts in parts_of_names])
         self._roots = _weighed([(column, [root(part) for part in parts]) for column, parts in parts_of_names])
+        self._is_class = np.array([iri in self.classes for iri in self.columns], dtype=bool)
+        self._everyday: dict[str, dict[int, float]] = defaultdict(dict)
+        for prop in relations:
+            for name in (prop.label, *prop.names):
+                for word, score in everyday_words(name).items():
+                    column = self.columns[prop.iri]
+                    self._everyday[word][column] = max(score, self._everyday[word].get(column, 0.0))
         self._starts = np.array(starts, dtype=np.int64)
         self._weights = np.array(weights, dtype=np.float32)
         self._matrix: Vectors = index.phrase_vectors(targets)
@@ -86,6 +96,14 @@ class Vocabulary:
         """What its relations and classes are called in a sentence."""
         return Wordings(self.index.ontology)
 
+    def says(self, word: str) -> bool:
+        """Whether a word of everyday speech may stand for one of its relations."""
+        return root(word) in self._everyday
+
+    def has(self, word: str) -> bool:
+        """Whether a name of its terms has a word."""
+        return stem(word) in self._stems
+
     def compare(self, words: Sequence[Token], phrases: Mapping[int, Sequence[str]]) -> Similarities:
         """The words against every term; ``phrases`` are longer ones by the number of the word they are built round."""
         texts = [word.lower for word in words]
@@ -94,19 +112,23 @@ class Vocabulary:
             texts += [text.lower() for text in longer]
             owners += [number] * len(longer)
         matrix = np.zeros((len(words), len(self.columns)), dtype=np.float32)
+        phrase_of = list(range(len(words)))
         if words and self.columns:
             cosines = self.index.phrase_vectors(texts) @ self._matrix.T
             scaled = np.clip((cosines - _UNRELATED) / (_SAME - _UNRELATED), 0.0, 1.0) * self._weights * _MEANING
             by_term = np.maximum.reduceat(scaled, self._starts, axis=1)
             np.maximum.at(matrix, np.array(owners), by_term.astype(np.float32))
             for number, word in enumerate(words):
-                said = self._said(word.lower)
-                for column, score in said.items():
+                for column, score in self._everyday.get(root(word.lower), {}).items():
+                    matrix[number, column] = max(score, matrix[number, column])
+                for column, score in self._said(word.lower).items():
                     matrix[number, column] = score  # the word itself is there: its meaning has nothing to add
-            is_weaker = matrix < _IS_NAMED
-            matrix[is_weaker & (matrix.max(axis=1, keepdims=True) >= _IS_NAMED)] *= _MEANS_ANOTHER
-            self._prefer_phrases(words, matrix)
-        return Similarities(tuple(words), matrix, self)
+            is_weaker = matrix < IS_NAMED
+            means_another = matrix.max(axis=1, keepdims=True) >= IS_NAMED
+            is_said_elsewhere = self._is_class & (matrix.max(axis=0) >= IS_NAMED)
+            matrix[is_weaker & (means_another | is_said_elsewhere)] *= _MEANS_ANOTHER
+            phrase_of = self._prefer_phrases(words, matrix)
+        return Similarities(tuple(words), matrix, phrase_of, self)
 
     def _said(self, word: str) -> dict[int, float]:
         """The terms whose names have the word itself, one of its family, or the head of a compound that it is."""
@@ -118,8 +140,12 @@ class Vocabulary:
             said[column] = max(score, said.get(column, 0.0))
         return said
 
-    def _prefer_phrases(self, words: Sequence[Token], matrix: Vectors) -> None:
-        """Where neighbouring words are a whole name, they mean what it names rather than what one of them names."""
+    def _prefer_phrases(self, words: Sequence[Token], matrix: Vectors) -> list[int]:
+        """Where neighbouring words are a whole name, they mean what it names rather than what one of them names.
+
+        Gives each word the number of the first word of its name.
+        """
+        phrase_of = list(range(len(words)))
         stems = [stem(word.lower) for word in words]
         for length in range(min(5, len(words)), 1, -1):
             for start in range(len(words) - length + 1):
@@ -129,6 +155,8 @@ class Vocabulary:
                     stretch = slice(start, start + length)
                     matrix[stretch, others] *= _IN_A_PHRASE
                     matrix[stretch, list(columns)] = 1.0
+                    phrase_of[stretch] = length * [min(phrase_of[stretch])]
+        return phrase_of
 
 
 def _weighed(names: Sequence[tuple[int, Sequence[str]]]) -> dict[str, dict[int, float]]:
@@ -145,11 +173,17 @@ def _weighed(names: Sequence[tuple[int, Sequence[str]]]) -> dict[str, dict[int, 
 
 
 class Similarities:
-    """The words of one question against every class and relation; a similarity is in [0, 1]."""
+    """The words of one question against every class and relation; a similarity is in [0, 1].
 
-    def __init__(self, words: tuple[Token, ...], matrix: Vectors, vocabulary: Vocabulary) -> None:
+    ``phrase_of`` numbers the names that the words make up together: "place of death" is one.
+    """
+
+    def __init__(
+        self, words: tuple[Token, ...], matrix: Vectors, phrase_of: Sequence[int], vocabulary: Vocabulary
+    ) -> None:
         self.words = words
         self.matrix = matrix
+        self.phrase_of = np.array(phrase_of, dtype=np.int64)
         self._vocabulary = vocabulary
         self._places: dict[Place, Vectors] = {}
         self._nothing = np.zeros(len(words), dtype=np.float32)

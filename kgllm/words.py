@@ -6,8 +6,8 @@ English is read in full, German as far as its question words, function words and
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import zip_longest
 from typing import Any, TypeAlias
@@ -52,6 +52,9 @@ _LIGHT_WORDS = frozenset(
 
 _SORTS = frozenset(["type", "types", "kind", "kinds", "sort", "sorts"])
 """Light words before "of" alone: "what types are the …" asks for a type."""
+_GRAND = re.compile(r"grand((?:child|parent|mother|father|son|daughter)(?:ren|s)?)")
+_EITHER = _SORTS | {"about"}
+"""Words that carry meaning where a graph has what they stand for: a genre, a subject."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +104,31 @@ def is_function_word(word: str) -> bool:
     return word.casefold() in _FUNCTION_WORDS
 
 
-def content_tokens(tokens: list[Token]) -> list[Token]:
-    """The tokens that say what is asked about: neither grammar nor the phrases with which one asks."""
+def generations(token: Token, *, known: Callable[[str], bool]) -> list[Token]:
+    """A word for kin two generations away as the word for one, twice; any other, and one that is ``known``, alone.
+
+    >>> [token.text for token in generations(Token("grandmother", 0, 11), known=lambda word: False)]
+    ['mother', 'mother']
+    """
+    match = _GRAND.fullmatch(token.lower)
+    return [token] if match is None or known(token.lower) else 2 * [replace(token, text=match[1])]
+
+
+def is_sort(word: str) -> bool:
+    """Whether a word asks for the kind of something, as "kind" and "types" do."""
+    return word.casefold() in _SORTS
+
+
+def content_tokens(tokens: list[Token], *, says: Callable[[str], bool] = lambda word: False) -> list[Token]:
+    """The tokens that say what is asked about: neither grammar nor the phrases with which one asks.
+
+    ``says`` tells of a word that may be either, such as "about" and "kind", whether it stands for a relation.
+    """
     said = []
     for token, following in zip_longest(tokens, tokens[1:]):
         is_sort = token.lower in _SORTS and (following is None or following.lower not in {"of", "von"})
-        if token.is_word and token.lower not in _FUNCTION_WORDS and (is_sort or token.lower not in _LIGHT_WORDS):
+        is_light = token.lower in _FUNCTION_WORDS or (not is_sort and token.lower in _LIGHT_WORDS)
+        if token.is_word and (not is_light or (token.lower in _EITHER and says(token.lower))):
             said.append(token)
     return said
 
@@ -139,7 +161,8 @@ _YES_NO = re.compile(
     re.I,
 )
 _GERMAN_WHAT = re.compile(r"was (?:ist|sind|war|waren|hat|haben|macht|bedeutet|für)\b", re.I)
-_ASKS_ELSE = re.compile(r"\b(?:which|what|whom|how many)\b", re.I)
+_ASKS_ELSE = re.compile(r"\b(?:which|what|whom|how many)\b|\ban? \w+ or an? \w+\W*$", re.I)
+"""Of a question that begins with a verb: "is it a man or a woman" asks which."""
 _ENDS_ASKING = re.compile(r"\b(?:who|whom|what|when|where|(?:which|what) [\w-]+(?: [\w-]+)?)[.!]?$", re.I)
 _ANY = re.compile(r"^(?:(?:is|are|was|were) there|do(?:es)? (?:we|it|anyone|anything)|gibt es)\b|\bany\b", re.I)
 _NEGATION = re.compile(r"\b(?:not|never|without|neither|nor|nicht|nie|ohne|kein\w*)\b|\w+n['’]t\b", re.I)

@@ -119,3 +119,34 @@ def test_a_word_means_the_relation_that_it_names(shelf: Assistant, question: str
 def test_a_denial_inside_a_name_denies_nothing_and_one_outside_does(shelf: Assistant) -> None:
     assert named(shelf, "Who directed Boys Don't Cry?") == ["Kimberly Peirce"]
     assert shelf.ask("Who did not direct Boys Don't Cry?").abstained
+
+
+MISSIONS = """
+@prefix : <https://example.org/> . @prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
+:Mission a rdfs:Class ; rdfs:label "mission" . :Rocket a rdfs:Class ; rdfs:label "rocket" .
+:next rdfs:label "successor" . :rocket rdfs:label "rocket" . :cost rdfs:label "cost" .
+:Place a rdfs:Class ; rdfs:label "place" . :within rdfs:label "lies within" . :born rdfs:label "born in" .
+:Person a rdfs:Class ; rdfs:label "person" .
+:one a :Mission ; rdfs:label "Kestrel 1" ; :next :two ; :cost 3 .
+:two a :Mission ; rdfs:label "Kestrel 2" ; :rocket :heron ; :cost 4 .
+:heron a :Rocket ; rdfs:label "Heron" .
+:ohio a :Place ; rdfs:label "Ohio" . :lima a :Place ; rdfs:label "Lima" ; :within :ohio .
+:ann a :Person ; rdfs:label "Ann Hart" ; :born :lima .
+"""
+
+
+@pytest.fixture(scope="module")
+def missions() -> Iterator[Assistant]:
+    """A mission without a rocket before one with a rocket; a place in which a place is where somebody was born."""
+    with kgllm.open(rdflib.Graph().parse(data=MISSIONS, format="turtle"), planner="embedded", min_confidence=0) as kg:
+        yield kg
+
+
+def test_what_another_thing_of_its_kind_has_is_not_given_for_what_it_has(missions: Assistant) -> None:
+    assert named(missions, "Which rocket did Kestrel 2 have?") == ["Heron"]
+    assert named(missions, "Which rocket did Kestrel 1 have?") == []
+    assert named(missions, "Which rocket did the successor of Kestrel 1 have?") == ["Heron"]
+
+
+def test_what_a_part_has_is_given_for_its_whole(missions: Assistant) -> None:
+    assert named(missions, "Who was born in Ohio?") == ["Ann Hart"]

@@ -1,0 +1,112 @@
+"""The words of one question against a vocabulary: what they are like, where they stand, which one is asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kgllm.alignment import Side
+from kgllm.link import Links
+from kgllm.similarity import Similarities, Vocabulary
+from kgllm.sketch import Anchor
+from kgllm.words import (
+    Form,
+    Token,
+    asks_for,
+    content_tokens,
+    ends_asking,
+    generations,
+    is_function_word,
+    is_sort,
+    shares,
+    word_pairs,
+)
+
+__all__ = ["QuestionWords"]
+
+_IS_THE = re.compile(
+    r"(?:who|what|which|wer|was)(?: (?:is|are|was|were|ist|sind|war|waren)|['’]s) (?:the|an?|some|d(?:er|ie|as)) ", re.I
+)
+_IS_A = re.compile(r"(?:is|was) (?:an?|the)|(?:ist|war) (?:eine?|d(?:er|ie|as))")
+_POSSESSIVE = frozenset(["'s", "’s"])
+_ASKING = frozenset(["which", "what", "many", "list", "name", "show", "all"])
+_IN_A_NOUN_PHRASE = frozenset(["the", "a", "an", "all", "of"])
+_LONGEST_PHRASE = 6
+
+
+class QuestionWords:
+    """What a question's words are: ``words``, those that say something, and their similarities to every term.
+
+    ``form`` is the kind of answer that the wording asks for; ``head`` the number of the noun behind "which" and the
+    like, ``asked`` that of the noun that is asked for in any wording, ``None`` without one; ``shares`` is whether it
+    asks for what has the same of something.
+    """
+
+    def __init__(self, links: Links, vocabulary: Vocabulary, *, ignored: Sequence[tuple[int, int]] = ()) -> None:
+        """``ignored`` are character stretches that say something else than a relation: numbers, superlatives."""
+        self.links = links
+        self.form: Form = asks_for(links.around_names())
+        tokens = [t for t in links.tokens if not any(start <= t.start < end for start, end in ignored)]
+        said = content_tokens(tokens, says=vocabulary.says)
+        self.words: list[Token] = [part for token in said for part in generations(token, known=vocabulary.has)]
+        place_of = {token.start: place for place, token in enumerate(links.tokens)}
+        self.places = [place_of[word.start] for word in self.words]
+        pairs = dict(word_pairs(links.tokens))
+        phrases = {number: [pairs[place]] for number, place in enumerate(self.places) if place in pairs}
+        self.similarities: Similarities = vocabulary.compare(self.words, phrases)
+        self.importance = self.similarities.importance()
+        self.shares = shares(links.question)
+        self._ends_asking = ends_asking(links.question)
+        self.head = self._head_noun(vocabulary)
+        self.asked = self.head if self.head is not None else self._noun_of_who()
+
+    def _head_noun(self, vocabulary: Vocabulary) -> int | None:
+        """The number of the word behind "which", "how many", a request or "this" that tells most of a kind."""
+        tokens = self.links.tokens
+        starts = [i for i, t in enumerate(tokens) if t.lower in _ASKING]
+        starts += [i for i, t in enumerate(tokens) if t.lower == "this" and self.form == "other"]
+        for start in starts:
+            run: list[int] = []
+            for place in range(start + 1, min(len(tokens), start + _LONGEST_PHRASE)):
+                token = tokens[place]
+                if not token.is_word or (is_function_word(token.text) and token.lower not in _IN_A_NOUN_PHRASE):
+                    break
+                if place in self.places:
+                    run.append(self.places.index(place))
+            if not run:
+                continue
+            if is_sort(self.words[run[0]].lower):
+                return run[0]
+            kinds = self.similarities.of_any(vocabulary.classes)
+            return max(run, key=lambda number: (round(float(kinds[number]), 2), -number))
+        return None
+
+    def _noun_of_who(self) -> int | None:
+        """The number of the word for what "who is the …", "what are the …" asks for."""
+        match = _IS_THE.match(self.links.question)
+        if match is None:
+            return None
+        behind = [n for n, word in enumerate(self.words) if word.start >= match.end()]
+        return behind[0] if behind else None
+
+    def open(self, anchors: Sequence[Anchor]) -> NDArray[np.bool_]:
+        """Which words are not inside one of the anchors; shape (len(words),)."""
+        spans = [(anchor.mention.first, anchor.mention.last) for anchor in anchors]
+        return np.array([not any(a <= p < b for a, b in spans) for p in self.places], dtype=bool)
+
+    def first_side(self, anchor: Anchor) -> Side | None:
+        """The side of an anchor whose words are nearer to it, where grammar says so: "Alien's director", "… who"."""
+        behind = self.links.tokens[anchor.mention.last : anchor.mention.last + 1]
+        if behind and behind[0].lower in _POSSESSIVE:
+            return "right"
+        return "left" if self._ends_asking else None
+
+    def beside(self, anchor: Anchor) -> NDArray[np.bool_]:
+        """Which words stand where they say what an anchor is: "the movie Alien", "Alien is a movie"."""
+        first, last = anchor.mention.first, anchor.mention.last
+        behind = " ".join(token.lower for token in self.links.tokens[last : last + 2])
+        last += 2 * (_IS_A.fullmatch(behind) is not None)
+        return np.array([first - 2 <= place <= last for place in self.places], dtype=bool)
