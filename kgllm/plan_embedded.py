@@ -61,6 +61,7 @@ _GUESSED = 0.1
 """Of a question that names nothing, how sure it is of what its words are nearest to: of all in benchmarks/confidence.py
 that were answered so, none was right."""
 _TELLING = 0.4  # similarity to a word from which a step is said
+_AS_MUCH = 0.7  # of a word's similarity to another step, from which it may as well say this one
 _SAID = 0.95  # similarity of a word that is a term's own name, and not merely like it
 _NAME_ASKED = re.compile(r"\b(?:names?|titles?) (?:of|for)\b|\bnames?\b.*\bof\b|\bnames\b", re.I)
 _XSD = "http://www.w3.org/2001/XMLSchema#"
@@ -275,14 +276,20 @@ class EmbeddedPlanner:
         Every word says the rest, and none leads to the other thing: the rocket of the next mission is not that of this
         one. What a part has may be said of its whole.
         """
-        first, second, *others = path.steps
-        if not anchor.place & path.places[0] or second in has or says_whole(self.ontology.properties[first.property]):
-            return False
-        said = scorer.similarities.of_step(first)
-        rest = np.max([scorer.similarities.of_step(step) for step in (second, *others)], axis=0)
-        if (scorer.question.open([anchor]) & ((said >= np.minimum(rest, _TELLING)) | (rest < _TELLING))).any():
-            return False
-        return any(step == second for step, _, _ in self.schema.steps_from(anchor.place))
+        possible = {step for step, _, _ in self.schema.steps_from(anchor.place)}
+        is_open = scorer.question.open([anchor])
+        similarities = [scorer.similarities.of_step(step) for step in path.steps]
+        for number, step in enumerate(path.steps[1:], 1):
+            aside = path.steps[number - 1]
+            rest = np.max(similarities[number:], axis=0)
+            said = np.max(similarities[:number], axis=0)
+            if not anchor.place & path.places[number - 1] or says_whole(self.ontology.properties[aside.property]):
+                return False
+            if (is_open & ((said >= _AS_MUCH * rest) | (rest < _TELLING))).any():
+                return False
+            if step in possible and step not in has:
+                return True
+        return False
 
     def _existing(self, anchor: Anchor, paths: Sequence[RelationPath]) -> list[RelationPath]:
         """Of paths of one step those that the anchor itself has; cheap however many neighbours it has."""

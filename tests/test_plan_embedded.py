@@ -150,3 +150,15 @@ def test_what_another_thing_of_its_kind_has_is_not_given_for_what_it_has(mission
 
 def test_what_a_part_has_is_given_for_its_whole(missions: Assistant) -> None:
     assert named(missions, "Who was born in Ohio?") == ["Ann Hart"]
+
+
+@pytest.mark.parametrize(
+    ("question", "misfits"),
+    [("Which rocket lifted Kestrel 2?", False), ("Which place has the rocket of Kestrel 2?", True)],
+)
+def test_an_answer_of_another_class_than_the_one_asked_for_is_doubted(
+    missions: Assistant, question: str, misfits: bool
+) -> None:
+    planner = EmbeddedPlanner(Vocabulary(missions.index))
+    best = planner.plan(link(question, vocabulary=planner.vocabulary))[0]
+    assert (best.scored.misfit > 0.2) == misfits
