@@ -32,6 +32,7 @@ _IS_THE = re.compile(
 )
 _IS_A = re.compile(r"(?:is|was) (?:an?|the)|(?:ist|war) (?:eine?|d(?:er|ie|as))")
 _POSSESSIVE = frozenset(["'s", "’s"])
+_NAMING = frozenset("the a an called named titled is are was were der die das namens ist sind war waren".split())  # noqa: SIM905
 _ASKING = frozenset(["which", "what", "many", "list", "name", "show", "all"])
 _IN_A_NOUN_PHRASE = frozenset(["the", "a", "an", "all", "of"])
 _LONGEST_PHRASE = 6
@@ -109,4 +110,6 @@ class QuestionWords:
         first, last = anchor.mention.first, anchor.mention.last
         behind = " ".join(token.lower for token in self.links.tokens[last : last + 2])
         last += 2 * (_IS_A.fullmatch(behind) is not None)
-        return np.array([first - 2 <= place <= last for place in self.places], dtype=bool)
+        before = self.links.tokens[first - 1] if first else None
+        first -= 1 + (before is not None and (not before.is_word or before.lower in _NAMING))
+        return np.array([first <= place <= last for place in self.places], dtype=bool)

@@ -45,7 +45,7 @@ WEIGHTS = np.array([0.5, 0.47, 0.2, 0.3, -0.6, 0.12, -0.01, -0.29, -0.65, -0.2, 
 are common words, so the fit sets too little by a name. With the others as they were, "left over", "return" and "head"
 were then set to the round numbers that served the same questions best: a fit of all suits the sets that it sees."""
 
-_IMPLIED = 0.6  # a literal says by itself which property it is a value of
+_IMPLIED = 0.6  # a literal says by itself which property it is a value of, a class how one gets to it
 _HALF_SAID = 0.2  # similarity to a word from which a step is no mere guess
 _TELLING = 0.4  # similarity from which a word is taken to name a class or relation
 _MOST = 0.7  # of what a word tells most of, its similarity to a place that it says
@@ -97,6 +97,7 @@ class Scorer:
     def __init__(self, links: Links, vocabulary: Vocabulary, *, ignored: Sequence[tuple[int, int]] = ()) -> None:
         """``ignored`` are character stretches that say something else than a relation: numbers, superlatives."""
         self.links = links
+        self.vocabulary = vocabulary
         self.index = vocabulary.index
         self.ontology: Ontology = vocabulary.index.ontology
         self.question = QuestionWords(links, vocabulary, ignored=ignored)
@@ -132,7 +133,11 @@ class Scorer:
         is_open = self.question.open(anchors)
         aligned, left_over, returns = self._aligned(sketch, is_open)
         unused = sum(
-            m.score for m in self.links.mentions if m.score >= _SURE and not any(a.mention.overlaps(m) for a in anchors)
+            m.score
+            for m in self.links.mentions
+            if m.score >= _SURE
+            and m.candidates[0].kind in {"node", "value"}
+            and not any(a.mention.overlaps(m) for a in anchors)
         )
         used = [anchor.candidate.score for anchor in anchors]
         backward = sum(
@@ -232,7 +237,7 @@ class Scorer:
             first, last = branch.anchor.mention.first, branch.anchor.mention.last
             left = [n for n in reversed(numbers) if self.question.places[n] < first]
             right = [n for n in numbers if self.question.places[n] >= last]
-            rows = [self.similarities.of_step(step) for step in branch.path.steps]
+            rows = self._rows(branch)
             chosen = outward(rows, left, right, first=self.question.first_side(branch.anchor))
             similarities = [similarity for similarity, _ in chosen]
             for here, (one, other) in enumerate(pairwise(branch.path.steps)):
@@ -264,6 +269,25 @@ class Scorer:
         if not left_over and self._is_place_asked(sketch):
             aligned[-1] = max(aligned[-1], _IMPLIED)
         return aligned, left_over, returns
+
+    def _rows(self, branch: Branch) -> list[Vectors]:
+        """The similarity of every word to each step; a step that alone joins two classes is said by what it leads to.
+
+        "Which departments have transducer experts" says that they are members of departments, if nothing else relates
+        people and departments.
+        """
+        rows = []
+        beside = self.question.beside(branch.anchor)
+        before = branch.anchor.place
+        for step, place in zip(branch.path.steps, branch.path.places, strict=True):
+            row = self.similarities.of_step(step)
+            named = np.where(beside, 0.0, self.similarities.of_place(place))
+            is_named = named.max(initial=0.0) >= IS_NAMED
+            if is_named and not before & place and self.vocabulary.is_only_way(step.property, before, place):
+                row = np.maximum(row, np.where(named >= IS_NAMED, _IMPLIED, 0.0).astype(np.float32))
+            rows.append(row)
+            before = place
+        return rows
 
     def _goes_back(self, branch: Branch, here: int) -> bool:
         """Whether a second word for the relation of a step leads back to where that step starts.

@@ -96,6 +96,23 @@ class Vocabulary:
         """What its relations and classes are called in a sentence."""
         return Wordings(self.index.ontology)
 
+    @cached_property
+    def _joining(self) -> dict[frozenset[URIRef | None], set[URIRef]]:
+        """The relations that the data has between each two classes, in either direction."""
+        joining: dict[frozenset[URIRef | None], set[URIRef]] = defaultdict(set)
+        for prop in self.index.ontology.relations():
+            for signature in prop.signatures:
+                if not signature.literal:
+                    joining[frozenset({signature.subject, signature.object})].add(prop.iri)
+        return joining
+
+    def is_only_way(self, prop: URIRef, one: Place, other: Place) -> bool:
+        """Whether no other relation joins things of two places, but for those above and below it."""
+        ontology = self.index.ontology
+        found = set().union(*(self._joining.get(frozenset({a, b}), ()) for a in one for b in other))
+        family = {*ontology.subproperties(prop), *(p for p in found if prop in ontology.subproperties(p))}
+        return bool(found) and found <= family
+
     def says(self, word: str) -> bool:
         """Whether a word of everyday speech may stand for one of its relations."""
         return root(word) in self._everyday
