@@ -7,6 +7,7 @@ weighted interval scheduling (Kleinberg and Tardos, Algorithm Design, 6.1).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import log
@@ -286,7 +287,8 @@ def _fuzzy_mentions(question: str, tokens: Sequence[Token], chosen: Sequence[Men
     mentions = []
     for first, last in stretches:
         text = question[tokens[first].start : tokens[last - 1].end]
-        matches = [m for m in index.names.similar(text, k=_CANDIDATES) if m.score >= _FUZZY_CUT]
+        similar = index.names.similar(text, k=_CANDIDATES)
+        matches = [m for m in similar if m.score >= _FUZZY_CUT and _numbers(m.name) == _numbers(text)]
         descriptions = index.descriptions([m.row for m in matches if m.row < index.value_offset])
         candidates = tuple(
             Candidate(match.score * 0.8, descriptions[match.row])
@@ -296,6 +298,11 @@ def _fuzzy_mentions(question: str, tokens: Sequence[Token], chosen: Sequence[Men
         if candidates:
             mentions.append(Mention(text, first, last, candidates))
     return mentions
+
+
+def _numbers(text: str) -> list[int]:
+    """The numbers in a name, which nobody mistypes into another's: Apollo 21 is not Apollo 12."""
+    return [int(digits) for digits in re.findall(r"[0-9]+", text)]
 
 
 def _name_like(tokens: Sequence[Token], taken: set[int]) -> list[tuple[int, int]]:
