@@ -10,6 +10,9 @@ from typing import Any
 import pyoxigraph as ox
 import pytest
 
+from kgllm import Assistant
+from kgllm.evaluate import evaluate
+
 ROOT = Path(__file__).resolve().parents[1]
 QUESTIONS = ROOT / "tests/demo_questions.jsonl"
 LINES: list[dict[str, Any]] = [json.loads(line) for line in QUESTIONS.read_text().splitlines()]
@@ -40,3 +43,13 @@ def test_a_third_has_no_answer_and_all_else_has_one_that_is_checked() -> None:
     unanswered = [line for line in LINES if not (line.get("rows") or line["answer_nt"])]
     assert (len(LINES), len(unanswered)) == (60, 20)
     assert all("sparql" in line for line in LINES if line not in unanswered)
+
+
+@pytest.mark.slow
+def test_so_many_are_right_and_so_many_of_those_without_an_answer_refused(demo: Assistant, tmp_path: Path) -> None:
+    """The bars are what was measured, to be raised with the planner: 54 of the 60 are wanted."""
+    evaluate(demo, QUESTIONS, out=tmp_path / "answers.jsonl")
+    answers = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
+    without = {line["id"] for line in LINES if not (line.get("rows") or line["answer_nt"])}
+    assert sum(answer["abstained"] for answer in answers if answer["id"] in without) >= 17
+    assert sum(answer["scores"]["exact"] == 1 for answer in answers if answer["id"] not in without) >= 25
