@@ -78,6 +78,7 @@ def one_set(graph: str, ontology: str, questions: str, folder: Path) -> dict[str
     """Index one graph in a folder, and search it."""
     kg = kgllm.open(graph, ontology=None if ontology == "-" else ontology, index=folder)
     started = time.perf_counter()
+    kg.workspace.build()
     index = kg.index
     built = time.perf_counter() - started
     asked = [json.loads(line) for line in Path(questions).read_text(encoding="utf-8").splitlines()]
