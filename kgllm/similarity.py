@@ -147,10 +147,13 @@ class Vocabulary:
         """
         phrase_of = list(range(len(words)))
         stems = [stem(word.lower) for word in words]
+        within: set[int] = set()  # a longer name, which the names inside it are not
         for length in range(min(5, len(words)), 1, -1):
             for start in range(len(words) - length + 1):
                 columns = self._phrases.get(tuple(stems[start : start + length]), set())
-                if columns:
+                places = set(range(start, start + length))
+                if columns and not places <= within:
+                    within |= places
                     others = np.setdiff1d(np.arange(matrix.shape[1]), list(columns))
                     stretch = slice(start, start + length)
                     matrix[stretch, others] *= _IN_A_PHRASE
@@ -200,6 +203,25 @@ class Similarities:
         for inverse in prop.inverses if prop is not None and step.inverse else ():
             own = np.maximum(own, self.of(inverse))
         return own * _GENERAL if step.members else own
+
+    def name_around(self, step: Step, number: int) -> set[int]:
+        """A word that says a step, with those beside it that say the same: "lunar module pilot" is one name."""
+        row = self.of_step(step)
+        around = {number}
+        for onward in (-1, 1):
+            last = number
+            while (
+                0 <= (beside := last + onward) < len(self.words)
+                and row[last] == row[beside] == 1.0
+                and abs(
+                    max(self.words[last].start, self.words[beside].start)
+                    - min(self.words[last].end, self.words[beside].end)
+                )
+                <= 1
+            ):
+                around.add(beside)
+                last = beside
+        return around
 
     def of_place(self, place: Place) -> Vectors:
         """The similarity of every word to the classes of a place and those above them, shape (len(words),)."""

@@ -46,6 +46,18 @@ def test_the_wording_decides_the_form(planner: EmbeddedPlanner, question: str, f
     assert proposed(planner, question)[0].form == form
 
 
+@pytest.mark.parametrize(
+    ("question", "name"),
+    [
+        ("Who was the lunar module pilot of Apollo 16?", "lunarModulePilot"),
+        ("Who was the command module pilot of Apollo 16?", "commandModulePilot"),
+        ("Who was the pilot of Gemini 4?", "pilot"),
+    ],
+)
+def test_the_words_of_one_name_say_one_step(planner: EmbeddedPlanner, question: str, name: str) -> None:
+    assert {iri for iri in proposed(planner, question)[0].iris() if iri.startswith(SF)} == {URIRef(SF + name)}
+
+
 def test_a_superlative_orders_and_keeps_one(planner: EmbeddedPlanner) -> None:
     query = proposed(planner, "Which is the heaviest launch vehicle?")[0]
     assert (query.limit, [order.descending for order in query.order_by]) == (1, [True])
