@@ -249,8 +249,7 @@ class Scorer:
             if branch.anchor.candidate.value is not None and similarities:
                 similarities[0] = max(similarities[0], _IMPLIED)
             aligned += similarities
-            for step, (_, word) in zip(branch.path.steps, chosen, strict=True):
-                spent |= set() if word is None else self.similarities.name_around(step, word)
+            spent |= {word for _, word in chosen if word is not None}
         hanging = [sketch.extreme.path if sketch.extreme else None, sketch.projection]
         loose = [self.similarities.of_step(step) for c in sketch.conditions for step in c.path.steps]
         loose += [self.similarities.of_step(step) for path in hanging if path is not None for step in path.steps]

@@ -204,25 +204,6 @@ class Similarities:
             own = np.maximum(own, self.of(inverse))
         return own * _GENERAL if step.members else own
 
-    def name_around(self, step: Step, number: int) -> set[int]:
-        """A word that says a step, with those beside it that say the same: "lunar module pilot" is one name."""
-        row = self.of_step(step)
-        around = {number}
-        for onward in (-1, 1):
-            last = number
-            while (
-                0 <= (beside := last + onward) < len(self.words)
-                and row[last] == row[beside] == 1.0
-                and abs(
-                    max(self.words[last].start, self.words[beside].start)
-                    - min(self.words[last].end, self.words[beside].end)
-                )
-                <= 1
-            ):
-                around.add(beside)
-                last = beside
-        return around
-
     def of_place(self, place: Place) -> Vectors:
         """The similarity of every word to the classes of a place and those above them, shape (len(words),)."""
         if place not in self._places:
