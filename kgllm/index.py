@@ -7,6 +7,7 @@ On disk an index is a folder of generations (``kgllm.generations``). One generat
     nodes.sqlite    descriptions and values by row
     names.sqlite    names by row, exact and fuzzy
     vectors.npy     one unit vector a row of descriptions
+    words.npy       one vector a word of the descriptions, in the order of words.json
     phrases.npy     one unit vector a name of a class or property, in the order of phrases.json
     embedder/       the ONNX export of the embedder
 """
@@ -19,7 +20,7 @@ import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from typing import Any
 import numpy as np
 
 import kgllm
+from kgllm.coverage import WordTable
 from kgllm.descriptions import Description, Value, describe_graph, values_of
 from kgllm.errors import DamagedIndexError
 from kgllm.generations import save_array
@@ -39,9 +41,13 @@ from kgllm.words import fixed_phrases
 
 __all__ = ["Index", "IndexSettings", "fill_generation"]
 
-FORMAT = 4
+FORMAT = 5
 _ENUMERATED = 40  # distinct values of a property that is taken to name kinds of things: countries, states, degrees
 _MOST_ENUMERATED = 400
+_REORDERED = 50  # descriptions nearest in meaning that search looks at word by word; 400 find no more
+_COVERAGE = 0.4  # its weight beside the cosine; between 0.3 and 0.5 it makes no difference (benchmarks/search.py)
+_SAME_NAME = 0.9  # likeness from which a name is the text, perhaps mistyped
+_ABBREVIATES = 0.8  # score of a name that a word in capitals has the initials of
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,7 @@ class Index:
         self._nodes = sqlite3.connect(
             f"{(folder / 'nodes.sqlite').absolute().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False
         )
+        self._words = WordTable(folder)
         self._phrases: dict[str, int] = {
             text: row for row, text in enumerate(json.loads((folder / "phrases.json").read_text(encoding="utf-8")))
         }
@@ -165,16 +172,51 @@ class Index:
         ]
 
     def search(self, text: str, *, k: int = 10) -> list[Hit]:
-        """Nodes, classes and properties by name and by meaning, the better of the two scores each, best first."""
-        best: dict[URIRef, Hit] = {hit.iri: hit for hit in self.nearest(text, k=k)}
+        """Nodes, classes and properties by name and by meaning, the better of the two scores each, best first.
+
+        The meaning is that of the whole text and that of its single words. A text in capitals may be the initials of a
+        name.
+        """
+        best: dict[URIRef, Hit] = {hit.iri: hit for hit in self._by_meaning(text, k=max(k, _REORDERED))}
+        for hit in [*self._by_name(text, best, k=k), *self._abbreviated(text)]:
+            if hit.iri not in best or hit.score > best[hit.iri].score:
+                best[hit.iri] = hit
+        return sorted(best.values(), key=lambda hit: (-hit.score, hit.iri))[:k]
+
+    def _by_name(self, text: str, by_meaning: Mapping[URIRef, Hit], *, k: int) -> list[Hit]:
+        """What has a name like the text; one that is not nearly the same counts half, and the meaning the other half.
+
+        A name much shorter than the text is no more than a word of it, unless it stands there with its capitals.
+        """
         matches = [m for m in self.names.search(text, k=k) if m.row < self.value_offset]
         found = self.descriptions([match.row for match in matches])
+        hits = []
         for match in matches:
             description = found[match.row]
-            known = best.get(description.iri)
-            if known is None or match.score > known.score:
-                best[description.iri] = Hit(description.iri, match.score, description.kind, text, description.text)
-        return sorted(best.values(), key=lambda hit: (-hit.score, hit.iri))[:k]
+            score = match.score
+            if match.name.islower() or match.name not in text:
+                score *= min(1.0, 2 * len(match.name) / len(text))
+            if score < _SAME_NAME:
+                meaning = by_meaning.get(description.iri)
+                score = (score + (meaning.score if meaning else 0.0)) / 2
+            hits.append(Hit(description.iri, score, description.kind, text, description.text))
+        return hits
+
+    def _abbreviated(self, text: str) -> list[Hit]:
+        """What a text in capitals has the initials of, the nearest in meaning first."""
+        matches = self.names.abbreviated(text) if text.isupper() else []
+        rows = [match.row for match in matches if match.row < self.value_offset]
+        nearest = self.nearest(text, k=len(rows), among=rows) if rows else []
+        return [replace(hit, score=_ABBREVIATES + (1 - _ABBREVIATES) * hit.score) for hit in nearest]
+
+    def _by_meaning(self, text: str, *, k: int) -> list[Hit]:
+        """The descriptions nearest to a text, by the vector of the whole and by how much of it their words cover."""
+        nearest = self.nearest(text, k=k)
+        covered = self._words.of_each(text, [hit.text for hit in nearest], embed=self.phrase_vectors)
+        return [
+            replace(hit, score=(hit.score + _COVERAGE * share) / (1 + _COVERAGE))
+            for hit, share in zip(nearest, covered, strict=True)
+        ]
 
     def popular(self, k: int) -> list[URIRef]:
         """The ``k`` nodes that stand in most triples."""
@@ -248,6 +290,7 @@ def fill_generation(
     (folder / "phrases.json").write_text(json.dumps(phrases, ensure_ascii=False), encoding="utf-8")
     before_embedding = time.perf_counter()
     texts = [description.text for description in descriptions]
+    WordTable.build(folder, [d.text for d in descriptions if d.description], embedder)
     vectors, embedded = _embed(texts, embedder, previous, progress)
     save_array(folder / "vectors.npy", vectors)
     save_array(folder / "phrases.npy", embedder.embed(phrases))

@@ -7,6 +7,7 @@ weighted interval scheduling (Kleinberg and Tardos, Algorithm Design, 6.1).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import log
@@ -125,6 +126,7 @@ def link(question: str, *, vocabulary: Vocabulary, earlier: Conversation = _NOTH
     chosen = _best_cover(found)
     if fuzzy := _fuzzy_mentions(question, tokens, chosen, index):
         chosen = _best_cover([*chosen, *fuzzy])
+    chosen = [m for m in chosen if not _is_of_another_number(m, tokens, chosen, index)]
     is_alone = not earlier.turns and looks_like_description(question)
     referring = [] if is_alone else _references(tokens, chosen, earlier, index)
     if clear := [_mention(question, tokens, reference) for reference in referring if reference.candidates]:
@@ -286,7 +288,8 @@ def _fuzzy_mentions(question: str, tokens: Sequence[Token], chosen: Sequence[Men
     mentions = []
     for first, last in stretches:
         text = question[tokens[first].start : tokens[last - 1].end]
-        matches = [m for m in index.names.similar(text, k=_CANDIDATES) if m.score >= _FUZZY_CUT]
+        similar = index.names.similar(text, k=_CANDIDATES)
+        matches = [m for m in similar if m.score >= _FUZZY_CUT and _numbers(m.name) == _numbers(text)]
         descriptions = index.descriptions([m.row for m in matches if m.row < index.value_offset])
         candidates = tuple(
             Candidate(match.score * 0.8, descriptions[match.row])
@@ -296,6 +299,25 @@ def _fuzzy_mentions(question: str, tokens: Sequence[Token], chosen: Sequence[Men
         if candidates:
             mentions.append(Mention(text, first, last, candidates))
     return mentions
+
+
+def _numbers(text: str) -> list[int]:
+    """The numbers in a name, which nobody mistypes into another's: Apollo 21 is not Apollo 12."""
+    return [int(digits) for digits in re.findall(r"[0-9]+", text)]
+
+
+def _is_of_another_number(mention: Mention, tokens: Sequence[Token], chosen: Sequence[Mention], index: Index) -> bool:
+    """Whether a number behind a name makes it one of a series that the graph has without this number: "Soyuz 77".
+
+    What may be a year counts only in a series of years.
+    """
+    behind = tokens[mention.last : mention.last + 1]
+    if not behind or not behind[0].text.isdecimal() or any(m.first <= mention.last < m.last for m in chosen):
+        return False
+    digits = "[0-9]{4,}" if len(behind[0].text) >= 4 else "[0-9]{1,3}"
+    one_of_them = re.compile(f"{re.escape(normalise(mention.text))} {digits}")
+    numbered = index.names.similar(f"{mention.text} {behind[0].text}", k=_CANDIDATES)
+    return any(one_of_them.fullmatch(normalise(match.name)) for match in numbered)
 
 
 def _name_like(tokens: Sequence[Token], taken: set[int]) -> list[tuple[int, int]]:

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from kgllm.errors import BackendError, DamagedIndexError
+from kgllm.words import is_function_word
 
 __all__ = ["NameIndex", "NameMatch", "NameRow", "normalise"]
 
@@ -26,11 +27,13 @@ _CANDIDATES = 100  # a full-text query; comparing 200 names takes 0.1 ms
 _WORDS = 16  # of a text that are looked at
 _VOCABULARY = 200_000  # words, the commonest, that a mistyped word is compared with
 _SPELLING_CUTOFF = 80.0
+_MOST_INITIALS = 6
 
 _SCHEMA = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 CREATE TABLE name (id INTEGER PRIMARY KEY, row INTEGER, name TEXT, normal TEXT, lang TEXT, weight REAL);
+CREATE TABLE initials (letters TEXT, id INTEGER);
 CREATE VIRTUAL TABLE words USING fts5 (
     normal, content = 'name', content_rowid = 'id',
     tokenize = "unicode61 remove_diacritics 2 categories 'L* M* N* Co'"
@@ -39,12 +42,17 @@ CREATE VIRTUAL TABLE term USING fts5vocab (words, row);
 """
 _FINISH = """
 CREATE INDEX name_by_normal ON name (normal, weight DESC);
+CREATE INDEX name_by_initials ON initials (letters);
 INSERT INTO words (words) VALUES ('rebuild');
 INSERT INTO words (words) VALUES ('optimize');
 """
 _EXACT = """
 SELECT wanted.value, name.row, name.name, name.lang, name.weight FROM json_each(?) AS wanted
 JOIN name ON name.id IN (SELECT id FROM name WHERE normal = wanted.value ORDER BY weight DESC LIMIT ?)
+"""
+_ABBREVIATED = """
+SELECT name.row, name.name, name.lang, name.weight FROM initials JOIN name ON name.id = initials.id
+WHERE initials.letters = ? ORDER BY name.weight DESC LIMIT ?
 """
 _FULL_TEXT = """
 SELECT name.id, name.row, name.name, name.normal, name.lang, name.weight
@@ -163,6 +171,14 @@ class NameIndex:
                     if (normal := normalise(name := _encodable(row.name)))
                 ),
             )
+            connection.executemany(
+                "INSERT INTO initials (letters, id) VALUES (?, ?)",
+                (
+                    (letters, key)
+                    for key, normal in connection.execute("SELECT id, normal FROM name").fetchall()
+                    for letters in _initials(normal)
+                ),
+            )
             connection.executescript(_FINISH)  # commits first
         except sqlite3.Error as error:
             raise BackendError(
@@ -192,6 +208,15 @@ class NameIndex:
         for matches in found.values():
             matches.sort(key=lambda match: -match.weight)
         return found
+
+    def abbreviated(self, text: str) -> list[NameMatch]:
+        """The names of several words that have the letters of a text as their initials, the weightiest first.
+
+        Words that carry grammar count or not: both "DOD" and "DD" are the Department of Defense.
+        """
+        letters = normalise(_encodable(text)).replace(" ", "")
+        rows = self._fetch(_ABBREVIATED, (letters, _NAMESAKES))
+        return [NameMatch(row, name, lang, 1.0, weight) for row, name, lang, weight in rows]
 
     def similar(self, text: str, *, k: int) -> list[NameMatch]:
         """The names most like the text letter by letter, best first: what it may be a mistyping of. One a row."""
@@ -266,6 +291,13 @@ class NameIndex:
                 return self._connection.execute(sql, values).fetchall()
         except sqlite3.DatabaseError as error:
             raise _damaged(self._path, error) from error
+
+
+def _initials(normal: str) -> set[str]:
+    words = normal.split()
+    every = "".join(word[0] for word in words)
+    meaning = "".join(word[0] for word in words if not is_function_word(word))
+    return {letters for letters in (every, meaning) if 1 < len(letters) <= _MOST_INITIALS}
 
 
 def _quoted(word: str) -> str:

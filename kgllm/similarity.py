@@ -164,10 +164,13 @@ class Vocabulary:
         """
         phrase_of = list(range(len(words)))
         stems = [stem(word.lower) for word in words]
+        within: set[int] = set()  # a longer name, which the names inside it are not
         for length in range(min(5, len(words)), 1, -1):
             for start in range(len(words) - length + 1):
                 columns = self._phrases.get(tuple(stems[start : start + length]), set())
-                if columns:
+                places = set(range(start, start + length))
+                if columns and not places <= within:
+                    within |= places
                     others = np.setdiff1d(np.arange(matrix.shape[1]), list(columns))
                     stretch = slice(start, start + length)
                     matrix[stretch, others] *= _IN_A_PHRASE

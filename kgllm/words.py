@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from itertools import zip_longest
 from typing import Any, TypeAlias
 from typing import Literal as OneOfStrings
@@ -368,6 +368,7 @@ def fixed_phrases() -> list[str]:
     return [*(kind for kinds in KINDS.values() for kind in kinds), *sorted(quantities)]
 
 
+@lru_cache(maxsize=64)  # every reading of a question asks it
 def superlative(question: str, *, comparative: bool = False) -> Superlative | None:
     """The extreme that a question asks for, with ``comparative`` the greater of two; ``None`` if it asks for none."""
     table = {word: _EXTREMES[of] for word, of in _COMPARATIVES.items()} if comparative else _EXTREMES

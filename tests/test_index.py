@@ -67,6 +67,33 @@ def test_search_gives_each_iri_once_with_scores_in_the_unit_interval(index: Inde
     assert all(0 <= hit.score <= 1 for hit in hits)
 
 
+def found(index: Index, text: str) -> list[str]:
+    return [hit.iri.removeprefix(SPACE) for hit in index.search(text, k=10)]
+
+
+def test_a_text_in_capitals_finds_what_has_these_initials(index: Index) -> None:
+    assert set(found(index, "PC")[:2]) == {"Panoramic_Camera", "Pete_Conrad"}
+    assert not {"Panoramic_Camera", "Pete_Conrad"} & set(found(index, "pc"))
+
+
+def test_a_name_that_is_a_word_of_a_long_text_does_not_stand_before_what_the_text_means(index: Index) -> None:
+    described = "the first American to go around the Earth, who flew again in a shuttle thirty-six years later"
+    assert found(index, described)[0] == "John_Glenn"
+    assert found(index, "Earth")[0] == "Earth"
+
+
+def test_a_name_in_a_long_text_is_found_where_it_has_its_capitals(index: Index) -> None:
+    said = "whoever may have cooked the meals that people ate on board of {}, three times a day"
+    capital, small = (index.search(said.format(name))[0] for name in ("Gemini 9A", "gemini 9a"))
+    assert capital.iri == small.iri == URIRef(SPACE + "Gemini_9A")
+    assert capital.score > small.score
+
+
+@pytest.mark.parametrize("text", ["Neil Armstrong", "Niel Armstrong", "armstrong"])
+def test_a_name_is_found_whole_mistyped_and_by_one_word(index: Index, text: str) -> None:
+    assert found(index, text)[0] == "Neil_Armstrong"
+
+
 def test_phrases_are_unit_vectors_and_the_same_every_time(index: Index) -> None:
     once, again = index.phrase_vectors(["commander", "an unseen phrase"]), index.phrase_vectors(["an unseen phrase"])
     assert np.allclose(np.linalg.norm(once, axis=1), 1, atol=1e-3)

@@ -14,6 +14,8 @@ EX = "http://example.org/"
 PLACES = f"""@prefix ex: <{EX}> . @prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
 ex:york a ex:City ; rdfs:label "York" ; ex:code "YRK-1" . ex:new_york a ex:City ; rdfs:label "New York" .
 ex:new_york_times a ex:Paper ; rdfs:label "New York Times" ; ex:city ex:new_york .
+ex:hall a ex:Building ; rdfs:label "Town Hall 12" . ex:road a ex:Road ; rdfs:label "Route" .
+ex:road_66 a ex:Road ; rdfs:label "Route 66" .
 ex:loop_sensor a ex:Part ; rdfs:label "Loop Sensor" . ex:paris a ex:City ; rdfs:label "Paris" ; ex:country ex:france .
 ex:paris_texas a ex:City ; rdfs:label "Paris" . ex:france rdfs:label "France" .
 """
@@ -38,6 +40,13 @@ def named(links: Links) -> dict[str, str]:
         ("where is the new york times?", {"new york times": "new_york_times"}),
         ("How many Loop Sensors are there?", {"Loop Sensors": "loop_sensor"}),
         ("What about New Yorke Times?", {"New Yorke Times": "new_york_times"}),
+        ("Where is Town Hal 12?", {"Town Hal 12": "hall"}),
+        ("Where is Town Hall 21?", {}),
+        ("Where does Route 77 end?", {}),
+        ("Where does Route 66 end?", {"Route 66": "road_66"}),
+        ("Where did Route 1926 end?", {"Route": "road"}),
+        ("Did Route have 77 lanes?", {"Route": "road"}),
+        ("What was York 77 years ago?", {"York": "york"}),
         ("Where is Atlantis?", {}),
         ("", {}),
     ],

@@ -132,6 +132,23 @@ def test_text_like_nothing_finds_nothing_and_breaks_nothing(films: NameIndex, te
     assert films.search(text, k=5) == []
 
 
+@pytest.mark.parametrize(
+    ("letters", "names"),
+    [
+        ("TSOTL", ["The Silence of the Lambs"]),
+        ("SL", ["The Silence of the Lambs"]),
+        ("k.c.", ["Kindergarten Cop"]),
+        ("TSO", []),
+        ("M", []),
+        ("", []),
+    ],
+)
+def test_initials_find_the_whole_name_with_and_without_its_grammar(
+    films: NameIndex, letters: str, names: list[str]
+) -> None:
+    assert [match.name for match in films.abbreviated(letters)] == names
+
+
 def test_search_finds_by_a_single_word_of_a_name(films: NameIndex) -> None:
     names = [match.name for match in films.search("godfather", k=5)]
     assert names == ["The Godfather", "The Godfather Part II"]

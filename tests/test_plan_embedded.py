@@ -15,6 +15,7 @@ from kgllm.plan_embedded import EmbeddedPlanner
 from kgllm.query import Variable
 from kgllm.similarity import Vocabulary
 from kgllm.terms import URIRef
+from kgllm.words import tokenize
 
 SPACE = "https://example.org/spaceflight/"
 SF = SPACE + "ontology#"
@@ -44,6 +45,26 @@ def proposed(planner: EmbeddedPlanner, question: str) -> list[Query]:
 )
 def test_the_wording_decides_the_form(planner: EmbeddedPlanner, question: str, form: str) -> None:
     assert proposed(planner, question)[0].form == form
+
+
+@pytest.mark.parametrize(
+    ("question", "name"),
+    [
+        ("Who was the lunar module pilot of Apollo 16?", "lunarModulePilot"),
+        ("Who was the command module pilot of Apollo 16?", "commandModulePilot"),
+        ("Who was the pilot of Gemini 4?", "pilot"),
+    ],
+)
+def test_the_words_of_one_name_say_one_step(planner: EmbeddedPlanner, question: str, name: str) -> None:
+    assert {iri for iri in proposed(planner, question)[0].iris() if iri.startswith(SF)} == {URIRef(SF + name)}
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("lunar module pilot", "lunarModulePilot"), ("lunar module", "LunarModule")]
+)
+def test_every_word_of_a_whole_name_means_what_it_names(planner: EmbeddedPlanner, name: str, meant: str) -> None:
+    similarities = planner.vocabulary.compare(tokenize(name), {})
+    assert similarities.of(URIRef(SF + meant)).tolist() == [1.0] * len(name.split())
 
 
 def test_a_superlative_orders_and_keeps_one(planner: EmbeddedPlanner) -> None:
