@@ -23,6 +23,9 @@ from kgllm.readings import Readings
 from kgllm.scoring import Scored, Scorer
 from kgllm.similarity import Vocabulary
 from kgllm.sketch import Sketch
+from kgllm.tables.lexicon import Lexicon
+from kgllm.tables.reading import TableReading, read_table
+from kgllm.tables.table import Table
 from kgllm.terms import URIRef
 from kgllm.words import (
     KINDS,
@@ -58,7 +61,7 @@ class Ranked:
 
     query: Query
     scored: Scored
-    sketch: Sketch
+    sketch: Sketch | Table
 
     @property
     def score(self) -> float:
@@ -90,6 +93,7 @@ class EmbeddedPlanner:
         self.vocabulary = vocabulary
         self.ontology = vocabulary.index.ontology
         self.readings = Readings(vocabulary)
+        self.lexicon = Lexicon(vocabulary, self.readings.schema)
 
     def start(self, links: Links) -> EmbeddedPlanning:
         """The planning of one question."""
@@ -100,19 +104,22 @@ class EmbeddedPlanner:
         if (defined := self._definition(links)) is not None:
             yield defined
         is_description = looks_like_description(links.question)
-        if is_negated(links.around_names()) or len(links.tokens) > (_LONG_TEXT if is_description else _LONGEST_READ):
+        longest = _LONG_TEXT if is_description else _LONGEST_READ
+        table = self._table(links)
+        is_table = table is not None and table.alone
+        if not is_table and (is_negated(links.around_names()) or len(links.tokens) > longest):
             if is_description:
                 yield from self._described(links, ())
             return
-        ranked = self.plan(links)
+        ranked = self._ranked(links, table)
         is_named = any(m.score >= _NAMED and m.candidates[0].kind in {"node", "value"} for m in links.mentions)
         is_read = bool(ranked) and is_named and ranked[0].fit >= _CLEAR
-        if is_description and not is_read:
+        if is_description and not is_read and not is_table:
             yield from self._described(links, ())
             return
         near = [item for item in ranked[:_TRIED] if item.score >= ranked[0].score - _MARGIN]
         sure = [item for item in near if item.fit >= (_LEAST_YES if item.query.form == "ask" else _LEAST)]
-        if not is_named and (not sure or sure[0].fit < _VAGUE):
+        if not is_named and not is_table and (not sure or sure[0].fit < _VAGUE):
             yield from self._described(links, self._expected_classes(links))
         for tried, item in enumerate(sure):
             after = [other.score for other in ranked if other.score <= item.score and other.query != item.query]
@@ -169,21 +176,32 @@ class EmbeddedPlanner:
 
     def plan(self, links: Links) -> list[Ranked]:
         """The readings of a question, best first; empty where it names nothing that the graph has."""
+        return self._ranked(links, self._table(links))
+
+    def _table(self, links: Links) -> TableReading | None:
+        return read_table(links, self.lexicon) if len(links.tokens) <= _LONGEST_READ else None
+
+    def _ranked(self, links: Links, table: TableReading | None) -> list[Ranked]:
+        """The readings of a question, best first: its table, and if other readings can be meant, the best of these."""
         limits = bounds(links.question)
         extreme = superlative(links.question)
         ignored = [(b.start, b.end) for b in limits]
         if extreme is not None:
             ignored.append((extreme.start, extreme.end))
         scorer = Scorer(links, self.vocabulary, ignored=ignored)
-        sketches = list(dict.fromkeys(self.readings.sketches(links, scorer, limits)))
-        best = sorted((scorer.score(sketch) for sketch in sketches), key=lambda s: -s.score)[:_KEPT]
+        found = [table.scored] if table is not None else []
+        if table is None or not table.alone:
+            sketches = list(dict.fromkeys(self.readings.sketches(links, scorer, limits)))
+            found += sorted((scorer.score(sketch) for sketch in sketches), key=lambda s: -s.score)[:_KEPT]
         by_name = _NAME_ASKED.search(links.question) is not None
-        compiled = [self._compile(scored, by_name=by_name) for scored in scorer.add_meaning(best)]
+        compiled = [self._compile(scored, by_name=by_name) for scored in scorer.add_meaning(found)]
         return [ranked for ranked in compiled if ranked is not None]
 
     def _compile(self, scored: Scored, *, by_name: bool) -> Ranked | None:
         """The reading as a query; ``by_name`` asks for the names of the answers, which no step of it stands for."""
-        sketch = self._by_name(scored.sketch) if by_name else scored.sketch
+        sketch = scored.sketch
+        if by_name and isinstance(sketch, Sketch):
+            sketch = self._by_name(sketch)
         try:
             return Ranked(sketch.to_query(self.ontology), scored, sketch)
         except ValueError:
