@@ -20,7 +20,7 @@ from kgllm.sketch import Anchor, Branch, Condition, Extreme, Sketch
 from kgllm.terms import Literal, URIRef, n3
 from kgllm.words import Bound, asks_for_any, bounds, most_or_fewest, superlative
 
-__all__ = ["Readings"]
+__all__ = ["Readings", "condition_on"]
 
 _HOPS = 3
 _BEAM = 160
@@ -215,7 +215,7 @@ class Readings:
         for bound in limits:
             found = []
             for path in self.schema.extend(RelationPath(), place):
-                if path.literal and (condition := _condition(path, bound)) is not None:
+                if path.literal and (condition := condition_on(path, bound)) is not None:
                     similarity = max(scorer.similarities.of_step(path.steps[0]), default=0.0)
                     found.append((float(similarity), condition))
             options.append([condition for _, condition in sorted(found, key=lambda item: -item[0])[:4]])
@@ -304,11 +304,11 @@ class Readings:
                     yield Sketch((Branch(anchor, RelationPath()),), cls=cls, form="ask")
             for bound in limits:
                 for path in self.schema.extend(RelationPath(), anchor.place):
-                    if path.literal and (condition := _condition(path, bound)) is not None:
+                    if path.literal and (condition := condition_on(path, bound)) is not None:
                         yield Sketch(among=(anchor,), conditions=(condition,), form="ask")
 
 
-def _condition(path: RelationPath, bound: Bound) -> Condition | None:
+def condition_on(path: RelationPath, bound: Bound) -> Condition | None:
     """A bound as a condition on the literals at the end of a path; ``None`` if they are no numbers or dates."""
     kinds = sorted(d for d in path.end if d is not None)
     if any(str(d).endswith(("#date", "#dateTime", "#gYear", "#gYearMonth")) for d in kinds):

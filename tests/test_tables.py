@@ -86,6 +86,35 @@ def test_a_table_has_what_is_asked_for(library: Assistant, question: str, expect
     assert rows(library, question) == expected
 
 
+LEDGER = """
+@prefix : <https://example.org/> . @prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
+:Order a rdfs:Class ; rdfs:label "order" . :order_number rdfs:label "order number" . :paid rdfs:label "paid on" .
+:has_sale_price rdfs:label "has sale price" . :has_list_price rdfs:label "has list price" .
+:sale_price_amount rdfs:label "sale price amount" . :list_price_amount rdfs:label "list price amount" .
+:o1 a :Order ; :order_number "A1" ; :has_sale_price [ :sale_price_amount 80 ] ;
+  :has_list_price [ :list_price_amount 90 ] ; :paid "2019-03-01"^^<http://www.w3.org/2001/XMLSchema#date> .
+:o2 a :Order ; :order_number "B2" ; :has_sale_price [ :sale_price_amount 50 ] ;
+  :has_list_price [ :list_price_amount 70 ] ; :paid "2021-07-09"^^<http://www.w3.org/2001/XMLSchema#date> .
+"""
+
+
+@pytest.fixture(scope="module")
+def ledger() -> Iterator[Assistant]:
+    """Two orders, whose prices are nodes without a class."""
+    with kgllm.open(rdflib.Graph().parse(data=LEDGER, format="turtle"), planner="embedded") as kg:
+        yield kg
+
+
+def test_what_stands_at_a_node_without_a_class_is_an_attribute_of_the_thing(ledger: Assistant) -> None:
+    expected = {("80", "A1"), ("50", "B2")}
+    assert rows(ledger, "What are the sale price amounts of all orders by order number?") == expected
+
+
+def test_a_year_is_compared_with_a_date(ledger: Assistant) -> None:
+    assert rows(ledger, "What are the order number and sale price amount of orders paid in 2019?") == {("A1", "80")}
+    assert rows(ledger, "What are the order number and sale price amount of orders paid after 2019?") == {("B2", "50")}
+
+
 def test_an_order_is_kept(library: Assistant) -> None:
     answer = library.ask("List the author names of all authors sorted by age in descending order.")
     assert [str(term) for term in answer.results] == ["Iko Sato", "Vera Holm", "Nils Berg"]

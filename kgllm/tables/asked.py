@@ -51,8 +51,8 @@ class Asked:
 
     @property
     def may_be_table(self) -> bool:
-        """Whether there is a word for a form in it, or a list."""
-        return any(mark.kind != "sentence" for mark in self.marks) or bool({"and", "or", ","} & self.words)
+        """Whether there is a word for a form in it, a list, or "all"."""
+        return any(mark.kind != "sentence" for mark in self.marks) or bool({"and", "or", ",", "all"} & self.words)
 
     def _texts(self) -> Iterator[tuple[tuple[int, int], str]]:
         """The text behind "contains", in quotation marks or the one word there is, by its place."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from typing import TypeAlias
 
 from kgllm.paths import Place, RelationPath, SchemaGraph, Step
 from kgllm.roots import root
@@ -30,14 +31,27 @@ _FAR = 4  # steps between classes that are joined
 _SHORT = 3  # letters of the shortest word that is a part of another
 
 
+Key: TypeAlias = tuple[URIRef, Step | None, Step | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Option:
-    """What a stretch may mean: a class, or with ``step`` an attribute of its things that ends in ``end``."""
+    """What a stretch may mean: a class, or with ``step`` an attribute of its things that ends in ``end``.
+
+    ``via`` is the step to a node without a class that has the attribute in place of the thing.
+    """
 
     score: float
     cls: URIRef
     step: Step | None = None
     end: Place = frozenset()
+    via: Step | None = None
+
+    def path(self) -> RelationPath:
+        """The way from a thing of the class to the attribute."""
+        steps = tuple(step for step in (self.via, self.step) if step is not None)
+        places = (frozenset({None}), self.end) if self.via is not None else (self.end,)
+        return RelationPath(steps, places[: len(steps)], literal=self.step is not None)
 
     @property
     def is_ordered(self) -> bool:
@@ -56,7 +70,12 @@ class Option:
 
     def is_same(self, other: Option) -> bool:
         """Whether both mean the same, however surely."""
-        return (self.cls, self.step) == (other.cls, other.step)
+        return self.key == other.key
+
+    @property
+    def key(self) -> Key:
+        """What it means, however surely."""
+        return (self.cls, self.via, self.step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +102,7 @@ class Lexicon:
         self.vocabulary = vocabulary
         self.ontology = vocabulary.index.ontology
         self.schema = schema
-        self._named: dict[tuple[str, ...], dict[tuple[URIRef, Step | None], Option]] = defaultdict(dict)
+        self._named: dict[tuple[str, ...], dict[Key, Option]] = defaultdict(dict)
         self.classes = [cls for cls in self.ontology.classes if self.ontology.populated(cls)]
         self.attributes: dict[URIRef, list[Option]] = {}
         for cls in self.classes:
@@ -96,9 +115,20 @@ class Lexicon:
         self.joins = cache(self._joins)
 
     def _attributes(self, cls: URIRef) -> Iterator[Option]:
-        for step, end, literal in self.schema.steps_from(frozenset(self.ontology.populated(cls))):
+        steps = self.schema.steps_from(frozenset(self.ontology.populated(cls)))
+        for step, end, literal in steps:
             if literal:
                 yield Option(1.0, cls, step, end)
+        ways = [step for step, end, _ in steps if end == {None}]
+        for step, end, literal in self.schema.steps_from(frozenset({None})) if ways else ():
+            shared = [len(self._stems(way) & self._stems(step)) for way in ways]
+            if literal and (most := max(shared)):  # their names say which node it is of
+                yield from (Option(1.0, cls, step, end, ways[n]) for n, words in enumerate(shared) if words == most)
+
+    def _stems(self, step: Step) -> set[str]:
+        """The stems of the words that a step's label has."""
+        words = self.ontology.label(step.property).lower().split()
+        return {stem(word) for word in words if not is_function_word(word)}
 
     def _name(self, option: Option, of_class: Sequence[str]) -> None:
         """Enter an attribute by its name, by what is left of it without the words of its class, and by its head."""
@@ -116,9 +146,9 @@ class Lexicon:
 
     def _add(self, words: Sequence[str], option: Option) -> None:
         entries = self._named[tuple(stem(word) for word in words)]
-        known = entries.get((option.cls, option.step))
+        known = entries.get(option.key)
         if known is None or known.score < option.score:
-            entries[option.cls, option.step] = option
+            entries[option.key] = option
 
     def names(self, tokens: Sequence[Token]) -> list[tuple[int, int]]:
         """The stretches of several words that are a whole name, longest first."""
@@ -274,7 +304,7 @@ def _is_modifier(words: Sequence[str], name: Sequence[str], *, is_class: bool) -
 
 
 def _scored(option: Option, score: float) -> Option:
-    return Option(score, option.cls, option.step, option.end)
+    return replace(option, score=score)
 
 
 def _without(word: str, known: set[str]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from kgllm.link import Links
 from kgllm.paths import RelationPath
+from kgllm.readings import condition_on
 from kgllm.scoring import Scored
 from kgllm.tables.asked import Asked
 from kgllm.tables.conditions import Conditions
@@ -16,10 +17,11 @@ from kgllm.tables.parts import Condition, Counted, Parts
 from kgllm.tables.table import Column, Limit, Place, Restriction, Table
 from kgllm.terms import Literal, URIRef
 from kgllm.vocabularies import XSD
-from kgllm.words import asks_for, content_tokens, superlative
+from kgllm.words import Bound, asks_for, content_tokens, superlative
 
 __all__ = ["TableReading", "read_table"]
 
+_YEAR = 4  # digits
 _FORMS = frozenset(["function", "each", "most", "common", "order", "not", "text", "average"])
 """Marks that only a table can answer to."""
 
@@ -181,7 +183,8 @@ class _Maker:
         path, is_mixed = self.lexicon.joins(self.root)[option.cls]
         if option.step is None:
             return Place(path, option.cls if is_mixed else None)
-        return Place(RelationPath((*path.steps, option.step), (*path.places, option.end), literal=True))
+        own = option.path()
+        return Place(RelationPath((*path.steps, *own.steps), (*path.places, *own.places), literal=True))
 
     def _columns(self) -> list[Column]:
         """What is shown: first what the rows are grouped by, then what is computed."""
@@ -219,8 +222,21 @@ class _Maker:
             return Restriction(place, operator, average=True, numeric=not condition.option.is_ordered)
         if operator in {"contains", "starts"}:
             return Restriction(place, operator, tuple(Literal(value) for value in condition.values))
+        if condition.values and not condition.option.is_numeric and condition.option.is_ordered:
+            return _dated(place, condition)
         numbers = tuple(Literal(value, datatype=URIRef(XSD + "decimal")) for value in condition.values)
         return Restriction(place, operator, numbers, numeric=bool(numbers))
+
+
+def _dated(place: Place, condition: Condition) -> Restriction:
+    """A condition on a date by a year. Raises ``LookupError`` if the value is none."""
+    operator = condition.operator
+    assert operator in {"=", "<", "<=", ">", ">="}  # noqa: S101 - what a number is compared by
+    held = [condition_on(place.path, Bound(operator, value, 0, 0, len(value) == _YEAR)) for value in condition.values]
+    dates = [date for date in held if date is not None]
+    if len(dates) < len(held):
+        raise LookupError(condition.values)
+    return Restriction(place, dates[0].operator, tuple(date.value for date in dates))
 
 
 def _integer(value: str) -> Literal:
