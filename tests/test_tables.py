@@ -17,15 +17,15 @@ LIBRARY = """
 :author_name rdfs:label "author name" . :age rdfs:label "age" . :country rdfs:label "country" .
 :first_name rdfs:label "first name" . :last_name rdfs:label "last name" .
 :title rdfs:label "title" . :pages rdfs:label "pages" . :year rdfs:label "year" . :by rdfs:label "written by" .
-:city rdfs:label "city" . :floor_area rdfs:label "floor area" . :of rdfs:label "copy of" . :at rdfs:label "kept at" .
+:city rdfs:label "city" . :floorarea rdfs:label "floorarea" . :of rdfs:label "copy of" . :at rdfs:label "kept at" .
 :a1 a :Author ; :author_name "Vera Holm" ; :first_name "Vera" ; :last_name "Holm" ; :age 40 ; :country "Norway" .
 :a2 a :Author ; :author_name "Iko Sato" ; :first_name "Iko" ; :last_name "Sato" ; :age 62 ; :country "Japan" .
 :a3 a :Author ; :author_name "Nils Berg" ; :first_name "Nils" ; :last_name "Berg" ; :age 30 ; :country "Norway" .
 :b1 a :Book ; :title "North Wind" ; :pages 120 ; :year 2001 ; :by :a1 .
 :b2 a :Book ; :title "Salt" ; :pages 300 ; :year 2010 ; :by :a1 .
 :b3 a :Book ; :title "Paper Boats" ; :pages 180 ; :year 2010 ; :by :a2 .
-:l1 a :Branch ; :city "Bergen" ; :floor_area 900 . :l2 a :Branch ; :city "Kyoto" ; :floor_area 400 .
-:l3 a :Branch ; :city "Oslo" ; :floor_area 700 .
+:l1 a :Branch ; :city "Bergen" ; :floorarea 900 . :l2 a :Branch ; :city "Kyoto" ; :floorarea 400 .
+:l3 a :Branch ; :city "Oslo" ; :floorarea 700 .
 :c1 a :Copy ; :of :b1 ; :at :l1 . :c2 a :Copy ; :of :b2 ; :at :l1 . :c3 a :Copy ; :of :b3 ; :at :l2 .
 :c4 a :Copy ; :of :b3 ; :at :l1 .
 """
@@ -74,6 +74,7 @@ def rows(kg: Assistant, question: str) -> set[tuple[str, ...]]:
         # extremes
         ("What are the title and year of the book with the largest pages?", {("Salt", "2010")}),
         ("What is the author name of the youngest author?", {("Nils Berg",)}),
+        ("What is the city of the branch with the smallest floor area?", {("Kyoto",)}),
         # denials
         ("What are the author names of the authors without any books?", {("Nils Berg",)}),
         ("Which cities have branches that do not have any copies?", {("Oslo",)}),

@@ -164,8 +164,7 @@ class Lexicon:
                     or any(f < first + length and first < x for f, x in found)
                 ):
                     continue
-                options = self._named.get(tuple(stem(word.lower) for word in words), {})
-                if any(option.score > _HEAD for option in options.values()):
+                if any(option.score > _HEAD for option in self._exact(stretch)):
                     found.append((first, first + length))
         return found
 
@@ -226,8 +225,9 @@ class Lexicon:
         return sorted(found, key=lambda term: term.first)
 
     def _exact(self, tokens: Sequence[Token]) -> tuple[Option, ...]:
+        """What the words are the name of, written as one word or several."""
         words = [token.lower for token in tokens if not is_function_word(token.text)]
-        options = self._named.get(tuple(stem(word) for word in words), {})
+        options = self._named.get(tuple(stem(word) for word in words)) or self._named.get((stem("".join(words)),), {})
         return tuple(sorted(options.values(), key=_rank))
 
     def _like(self, likeness: Similarities, numbers: Sequence[int]) -> tuple[Option, ...]:
