@@ -66,7 +66,7 @@ class Conditions:
             self.parts.said.append(of.score)
             return
         for term in (behind, before):
-            ordered = [o for o in term.attributes() if o.is_ordered or o.is_text] if term is not None else []
+            ordered = [o for o in term.attributes() if asked.lexicon.has_order(o)] if term is not None else []
             if term is not None and (chosen := asked.attribute(term, ordered)) is not None:
                 self._claim(term, Condition(chosen, operator or "=", (mark.value,)), mark.first)
                 self._last = chosen
@@ -94,10 +94,12 @@ class Conditions:
         return cast(Operator, near.value)
 
     def _counted(self, term: Term) -> Option | None:
-        """The class whose things a number counts, if the term is no attribute of numbers."""
+        """The class whose things a number counts, or else the attribute whose values; ``None`` for one of numbers."""
         classes = [option for option in term.classes() if option.score >= CLASS]
         if not classes:
-            return None
+            attribute = self.asked.attribute(term)
+            is_ordered = any(self.asked.lexicon.has_order(option) for option in term.attributes())
+            return None if is_ordered else attribute
         least = classes[0].score - _AS_SURE
         return None if any(o.is_numeric and o.score > least for o in term.attributes()) else classes[0]
 

@@ -139,7 +139,7 @@ class Forms:
         return is_counted and not (is_shown or is_grouped or is_listed)
 
     def _compute(self, meant: _Meant, functions: Sequence[Mark], sentence: int) -> bool:
-        numbers = [option for option in meant.term.attributes() if option.is_ordered or option.is_text]
+        numbers = [option for option in meant.term.attributes() if self.asked.lexicon.has_order(option)]
         chosen = self.asked.attribute(meant.term, numbers)
         if chosen is None:
             return self._be_there(meant.cls) if meant.cls is not None else False
@@ -157,7 +157,7 @@ class Forms:
     def _order(self, meant: _Meant, mark: Mark) -> bool:
         """Order by a term: by an attribute of numbers or dates, or for "most" by how many there are."""
         parts, most = self.parts, int(float(mark.value or 1))
-        numbers = [option for option in meant.term.attributes() if option.is_ordered or option.is_text]
+        numbers = [option for option in meant.term.attributes() if self.asked.lexicon.has_order(option)]
         ordered = self.asked.attribute(meant.term, numbers)
         is_attribute = meant.best is not None and meant.best.step is not None
         if ordered is not None and is_attribute:

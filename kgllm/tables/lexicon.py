@@ -6,6 +6,7 @@ number of a claim, what is left of the name means it too.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from kgllm.paths import Place, RelationPath, SchemaGraph, Step
 from kgllm.roots import root
 from kgllm.scoring import is_date, is_number
 from kgllm.similarity import Similarities, Vocabulary
-from kgllm.terms import URIRef
+from kgllm.terms import URIRef, n3
 from kgllm.words import Token, content_tokens, is_function_word, stem
 
 __all__ = ["Lexicon", "Option", "Term"]
@@ -28,6 +29,8 @@ _REST, _HEAD = 0.97, 0.9  # of a name without the words of its class, and of its
 _MODIFIER = 0.75  # of a word of a name that is not its head
 _OPTIONS = 12  # meanings of a stretch that are kept
 _FAR = 4  # steps between classes that are joined
+_SAMPLE = 50  # values that tell whether a text writes numbers
+_IS_NUMBER = re.compile(r"\s*[+-]?[0-9][0-9,]*(?:\.[0-9]+)?\s*")
 _SHORT = 3  # letters of the shortest word that is a part of another
 
 
@@ -62,11 +65,6 @@ class Option:
     def is_numeric(self) -> bool:
         """Whether it is an attribute of numbers."""
         return any(is_number(kind) for kind in self.end)
-
-    @property
-    def is_text(self) -> bool:
-        """Whether it is an attribute of text, which may write numbers."""
-        return any(str(kind).endswith(("#string", "#langString")) for kind in self.end)
 
     def is_same(self, other: Option) -> bool:
         """Whether both mean the same, however surely."""
@@ -113,6 +111,7 @@ class Lexicon:
             for option in self.attributes[cls]:
                 self._name(option, own.label.lower().split())
         self.joins = cache(self._joins)
+        self.has_numbers = cache(self._has_numbers)
 
     def _attributes(self, cls: URIRef) -> Iterator[Option]:
         steps = self.schema.steps_from(frozenset(self.ontology.populated(cls)))
@@ -174,9 +173,9 @@ class Lexicon:
         for head in range(2, len(tokens)):
             for place in range(head - 2, max(-1, head - 8), -1):
                 between = tokens[place + 1 : head]
-                if not tokens[place].is_word or any(t.text in ".?;()" for t in between):
+                if any(t.text in ".?;()" for t in between):
                     break
-                is_listed = tokens[place + 1].lower in {",", "and", "or", "&"}
+                is_listed = tokens[place].is_word and tokens[place + 1].lower in {",", "and", "or", "&"}
                 is_named = is_listed and not any(is_function_word(tokens[p].text) for p in (place, head))
                 options = self._exact([tokens[place], tokens[head]]) if is_named else ()
                 if options and options[0].score > _HEAD:
@@ -247,6 +246,16 @@ class Lexicon:
                 is_part = _is_modifier(words, name, is_class=bool(classes))
                 found.append(_scored(option, min(like, _MODIFIER if is_part else _REST)))
         return tuple(sorted(found, key=_rank)[:_OPTIONS])
+
+    def _has_numbers(self, prop: URIRef) -> bool:
+        """Whether the text of a property is mostly numbers, as in graphs that write all values as text."""
+        query = f"SELECT ?o WHERE {{ ?s {n3(prop)} ?o }}"
+        values = [str(value) for (value,) in self.vocabulary.index.store.select(query, limit=_SAMPLE).rows]
+        return sum(bool(_IS_NUMBER.fullmatch(value)) for value in values) * 2 > len(values)
+
+    def has_order(self, option: Option) -> bool:
+        """Whether an attribute has numbers or dates, typed or written as text."""
+        return option.is_ordered or (option.step is not None and self.has_numbers(option.step.property))
 
     def _joins(self, start: URIRef) -> Mapping[URIRef, tuple[RelationPath, bool]]:
         """The shortest path from a class to each other; True where it leads to things of other classes too."""
