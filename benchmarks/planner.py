@@ -44,7 +44,7 @@ def examples(kg: Assistant, questions: Path) -> list[Example]:
         links = link(question["question"], vocabulary=planner.vocabulary)
         limits = bounds(links.question)
         scorer = Scorer(links, planner.vocabulary, ignored=[(b.start, b.end) for b in limits])
-        sketches = dict.fromkeys(planner._sketches(links, scorer, limits))
+        sketches = dict.fromkeys(planner.readings.sketches(links, scorer, limits))
         best = sorted((scorer.score(s) for s in sketches), key=lambda s: -s.score)[:READINGS]
         features, right = [], []
         for scored in scorer.add_meaning(best):

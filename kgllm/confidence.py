@@ -7,6 +7,7 @@ from math import exp, log
 
 from kgllm.scoring import FEATURES, Scored
 from kgllm.sketch import Sketch
+from kgllm.tables.table import Table
 
 __all__ = ["INTERCEPT", "MIN_CONFIDENCE", "SIGNS", "WEIGHTS", "probability", "signs", "unsure"]
 
@@ -58,7 +59,7 @@ def signs(scored: Scored, *, after: Sequence[float], tried: int) -> tuple[float,
     )
 
 
-def _named(sketch: Sketch) -> float:
+def _named(sketch: Sketch | Table) -> float:
     """How surely the names it uses are names; a value is what is written, whoever else has the name."""
     scores = [_A_NAME if anchor.candidate.value else anchor.candidate.score for anchor in sketch.anchors()]
     return max(_NO_NAME, sum(scores) / len(scores)) if scores else _A_NAME

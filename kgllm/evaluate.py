@@ -151,7 +151,7 @@ def score(answer: Answer, gold: Gold) -> Scores:
     If the gold has several columns, and so has the answer, the values of all columns are compared, else the answer's
     ``results``. Numbers and booleans compare by value, everything else by its lexical form: ``"a"@en`` equals ``"a"``;
     a plain string equals a number that it writes. Empty gold is met by abstaining alone. Where ``any_of`` the gold is
-    enough, one right result makes the recall 1.
+    enough, one right result makes the recall 1. Where the gold ``names`` nodes, one is met by a node of that label.
     """
     if answer.abstained:
         met = float(not gold.terms)
@@ -159,7 +159,10 @@ def score(answer: Answer, gold: Gold) -> Scores:
     results = answer.results
     if gold.columns > 1 and len(answer.rows.vars) > 1:
         results = [term for row in answer.rows.rows for term in row if term is not None]
-    given, right = _Terms(results), _Terms(gold.terms)
+    right = _Terms(gold.terms)
+    if gold.names:
+        results = [_by_name(term, right, answer) for term in results]
+    given = _Terms(results)
     matched = sum(right.have(term) for term in given.terms.values())
     found = sum(given.have(term) for term in right.terms.values())
     precision = matched / len(given.terms) if given.terms else 0.0
@@ -169,6 +172,13 @@ def score(answer: Answer, gold: Gold) -> Scores:
     f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
     hit = float(bool(results) and right.have(results[0]))
     return Scores(hit, precision, recall, f1, float(precision == recall == 1), 0, float(f1 == 0))
+
+
+def _by_name(term: Term, right: _Terms, answer: Answer) -> Term:
+    """A node's label, if that is what the gold has; any other term as it is."""
+    label = answer.memory.labels.get(term)
+    name = Literal(label) if isinstance(term, URIRef) and label is not None else term
+    return name if right.have(name) else term
 
 
 class _Terms:

@@ -6,12 +6,15 @@ from kgllm.link import Links
 from kgllm.ontology import Ontology
 from kgllm.paths import Place, RelationPath
 from kgllm.sketch import Sketch
+from kgllm.tables.table import Table
 
 __all__ = ["masked", "phrase"]
 
 
-def phrase(sketch: Sketch, ontology: Ontology) -> str:
+def phrase(sketch: Sketch | Table, ontology: Ontology) -> str:
     """A sketch in words: "the director of the movie", "the movie whose written by is the person"."""
+    if isinstance(sketch, Table):
+        return sketch.phrase(ontology)
     parts = [_path_phrase(branch.path, _kind(branch.anchor.place, ontology), ontology) for branch in sketch.branches]
     if sketch.cls is not None and not parts:
         parts = ["the " + ontology.label(sketch.cls).lower()]
@@ -26,7 +29,7 @@ def phrase(sketch: Sketch, ontology: Ontology) -> str:
     return said
 
 
-def masked(links: Links, sketch: Sketch, ontology: Ontology) -> str:
+def masked(links: Links, sketch: Sketch | Table, ontology: Ontology) -> str:
     """The question with the names that a sketch uses replaced by their kinds: "who directed the movie"."""
     text = links.question
     for anchor in sorted(sketch.anchors(), key=lambda a: -a.mention.first):

@@ -32,6 +32,7 @@ __all__ = [
     "Column",
     "Comparison",
     "Computed",
+    "Function",
     "Group",
     "Having",
     "Operator",

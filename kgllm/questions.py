@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,11 +31,15 @@ _WAYS_OUT = {
 
 @dataclass(frozen=True, slots=True)
 class Gold:
-    """The right answer: the terms of all its columns. With ``any_of`` one of them is enough."""
+    """The right answer: the terms of all its columns. With ``any_of`` one of them is enough.
+
+    It ``names`` nodes where it is given as plain text, which tells no name from a string.
+    """
 
     terms: tuple[Term, ...]
     columns: int = 1
     any_of: bool = False
+    names: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +187,7 @@ def _gold(item: dict[str, Any], sparql: str | None) -> Gold | None:
     else:
         cells = [cell for row in rows for cell in row] if given is rows else given
         terms = [_term(cell) for cell in cells if cell is not None]
-    return Gold(tuple(terms), columns, item.get("match") == "any")
+    return Gold(tuple(terms), columns, item.get("match") == "any", names=given is not nt)
 
 
 def _term(cell: Any) -> Term:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -20,6 +20,7 @@ from kgllm.protocols import Vectors
 from kgllm.question_words import QuestionWords
 from kgllm.similarity import IS_NAMED, Vocabulary
 from kgllm.sketch import Anchor, Branch, Sketch
+from kgllm.tables.table import Table
 from kgllm.terms import URIRef
 from kgllm.vocabularies import NUMERIC
 from kgllm.words import KINDS, Form
@@ -70,13 +71,19 @@ class Scored:
     ``misfit`` in [0, 1] is how much nearer other things of the graph are to the kind that is asked for.
     """
 
-    sketch: Sketch
+    sketch: Sketch | Table
     features: NDArray[np.float64]
     explained: float
     unexplained: int
     unsaid: float
     detour: float
     misfit: float
+
+    @classmethod
+    def of(cls, table: Table, features: Mapping[str, float], *, explained: float, unexplained: int) -> Scored:
+        """A table with some features, the others 0."""
+        values = np.array([features.get(name, 0.0) for name in FEATURES], dtype=np.float64)
+        return cls(table, values, explained, unexplained, unsaid=0.0, detour=0.0, misfit=0.0)
 
     @property
     def score(self) -> float:

@@ -17,7 +17,7 @@ from kgllm.paths import Place, RelationPath, Step
 from kgllm.query import Aggregate, Comparison, Group, Operator, Order, Query, TriplePattern, Values, Variable
 from kgllm.terms import Literal, URIRef
 
-__all__ = ["Anchor", "Branch", "Condition", "Extreme", "Sketch"]
+__all__ = ["Anchor", "Branch", "Condition", "Extreme", "Sketch", "typed"]
 
 ANSWER = Variable("x")
 _VALUE = Variable("value")
@@ -151,7 +151,7 @@ class Sketch:
         if self.among:
             parts.append(Group(values=(Values(ANSWER, tuple(anchor.term for anchor in self.among)),)))
         if self.cls is not None:
-            parts.append(_typed(ANSWER, self.cls, ontology))
+            parts.append(typed(ANSWER, self.cls, ontology))
         for number, condition in enumerate(self.conditions):
             end = Variable(f"v{number}")
             parts.append(condition.path.group(ANSWER, end, prefix=f"w{number}"))
@@ -174,13 +174,13 @@ class Sketch:
             anchor = self.branches[0].anchor.term
             if not isinstance(anchor, URIRef):
                 raise ValueError(f"a literal has no class: {anchor!r}")
-            return Query("ask", _typed(anchor, self.cls, ontology))
+            return Query("ask", typed(anchor, self.cls, ontology))
         return Query("ask", self._where(ontology))
 
 
-def _typed(term: Variable | URIRef, cls: URIRef, ontology: Ontology) -> Group:
-    """The pattern that a term belongs to a class or to one below it that the data knows."""
+def typed(term: Variable | URIRef, cls: URIRef, ontology: Ontology, *, name: str = "type") -> Group:
+    """The pattern that a term belongs to a class or to one below it that the data knows; ``name`` is for a variable."""
     classes = tuple(ontology.populated(cls)) or (cls,)
     if len(classes) == 1:
         return Group((TriplePattern(term, RDF_TYPE, classes[0]),))
-    return Group((TriplePattern(term, RDF_TYPE, Variable("type")),), (Values(Variable("type"), classes),))
+    return Group((TriplePattern(term, RDF_TYPE, Variable(name)),), (Values(Variable(name), classes),))

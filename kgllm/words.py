@@ -379,6 +379,17 @@ def superlative(question: str, *, comparative: bool = False) -> Superlative | No
     return None
 
 
+def superlatives(question: str) -> list[Superlative]:
+    """Every extreme that a question asks for, in order of place."""
+    found: list[Superlative] = []
+    for word in sorted(_EXTREMES, key=len, reverse=True):
+        quantities, descending = _EXTREMES[word]
+        for match in re.finditer(rf"\b{word}[rsn]?\b", question, re.I):
+            if not any(other.start <= match.start() < other.end for other in found):
+                found.append(Superlative(tuple(quantities.split()), descending, match.start(), match.end()))
+    return sorted(found, key=lambda extreme: extreme.start)
+
+
 def most_or_fewest(question: str) -> tuple[bool, int, int] | None:
     """Whether the most (True) or the fewest of something is asked for, and where it says so."""
     for pattern, descending in ((r"\b(?:the )?most\b", True), (r"\b(?:the )?(?:fewest|least)\b", False)):
@@ -387,7 +398,7 @@ def most_or_fewest(question: str) -> tuple[bool, int, int] | None:
     return None
 
 
-_NUMBER_WORDS = {
+NUMBER_WORDS = {
     word: str(number)
     for words in (
         "zero one two three four five six seven eight nine ten eleven twelve",
@@ -403,4 +414,4 @@ def numbers_in_words(question: str) -> list[str]:
     >>> numbers_in_words("Which agents sold more than two policies?")
     ['2']
     """
-    return [_NUMBER_WORDS[token.lower] for token in tokenize(question) if token.lower in _NUMBER_WORDS]
+    return [NUMBER_WORDS[token.lower] for token in tokenize(question) if token.lower in NUMBER_WORDS]

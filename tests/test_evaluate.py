@@ -95,6 +95,14 @@ def test_abstaining_is_right_only_where_there_is_nothing_to_say() -> None:
     assert score(said(A), Gold(())) == NOTHING
 
 
+def test_a_node_meets_the_plain_text_that_names_it_but_no_literal_of_that_text() -> None:
+    answer = said(A)
+    answer.memory.labels[A] = "Bergen"
+    assert score(answer, Gold((Literal("Bergen"),), names=True)) == ALL
+    assert score(answer, Gold((Literal("Bergen"),))) == NOTHING
+    assert score(answer, Gold((Literal("Oslo"),), names=True)) == NOTHING
+
+
 def test_any_of_the_gold_is_enough_where_the_question_says_so() -> None:
     assert score(said(A), Gold((A, B), any_of=True)) == ALL
     assert score(said(A), Gold((A, B))).recall == 0.5

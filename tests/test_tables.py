@@ -1,0 +1,162 @@
+"""Tables: questions about many things at once, over a graph that looks like a database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import rdflib
+
+import kgllm
+from kgllm import Assistant
+from kgllm.tables.marks import marks
+from kgllm.words import tokenize
+
+LIBRARY = """
+@prefix : <https://example.org/> . @prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
+:Author a rdfs:Class ; rdfs:label "author" . :Book a rdfs:Class ; rdfs:label "book" .
+:Branch a rdfs:Class ; rdfs:label "branch" . :Copy a rdfs:Class ; rdfs:label "copy" .
+:author_name rdfs:label "author name" . :age rdfs:label "age" . :country rdfs:label "country" .
+:first_name rdfs:label "first name" . :last_name rdfs:label "last name" .
+:title rdfs:label "title" . :pages rdfs:label "pages" . :year rdfs:label "year" . :by rdfs:label "written by" .
+:city rdfs:label "city" . :floorarea rdfs:label "floorarea" . :of rdfs:label "copy of" . :at rdfs:label "kept at" .
+:a1 a :Author ; :author_name "Vera Holm" ; :first_name "Vera" ; :last_name "Holm" ; :age 40 ; :country "Norway" .
+:a2 a :Author ; :author_name "Iko Sato" ; :first_name "Iko" ; :last_name "Sato" ; :age 62 ; :country "Japan" .
+:a3 a :Author ; :author_name "Nils Berg" ; :first_name "Nils" ; :last_name "Berg" ; :age 30 ; :country "Norway" .
+:b1 a :Book ; :title "North Wind" ; :pages 120 ; :year 2001 ; :by :a1 .
+:b2 a :Book ; :title "Salt" ; :pages 300 ; :year 2010 ; :by :a1 .
+:b3 a :Book ; :title "Paper Boats" ; :pages 180 ; :year 2010 ; :by :a2 .
+:l1 a :Branch ; :city "Bergen" ; :floorarea 900 . :l2 a :Branch ; :city "Kyoto" ; :floorarea 400 .
+:l3 a :Branch ; :city "Oslo" ; :floorarea 700 .
+:c1 a :Copy ; :of :b1 ; :at :l1 . :c2 a :Copy ; :of :b2 ; :at :l1 . :c3 a :Copy ; :of :b3 ; :at :l2 .
+:c4 a :Copy ; :of :b3 ; :at :l1 .
+"""
+
+
+@pytest.fixture(scope="module")
+def library() -> Iterator[Assistant]:
+    """Three authors, three books, and four copies in two of three branches."""
+    with kgllm.open(rdflib.Graph().parse(data=LIBRARY, format="turtle"), planner="embedded") as kg:
+        yield kg
+
+
+def rows(kg: Assistant, question: str) -> set[tuple[str, ...]]:
+    """The rows of an answer, as text; none of an abstention."""
+    answer = kg.ask(question)
+    return {tuple(str(term) for term in row) for row in answer.rows.rows} if not answer.abstained else set()
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        # several columns
+        ("What are the titles and pages of the books from 2010?", {("Salt", "300"), ("Paper Boats", "180")}),
+        ("What are the first, last, and author name of authors above age 50?", {("Iko", "Sato", "Iko Sato")}),
+        ("Show the first and last names of all authors.", {("Vera", "Holm"), ("Iko", "Sato"), ("Nils", "Berg")}),
+        # functions
+        ("What is the average age of the authors?", {("44",)}),
+        ("What are the minimum and maximum pages of all books?", {("120", "300")}),
+        ("What is the total pages of the books from 2010?", {("480",)}),
+        # groups
+        ("How many books has each author? Show author name and count.", {("Vera Holm", "2"), ("Iko Sato", "1")}),
+        ("For each country, how many authors are there?", {("Norway", "2"), ("Japan", "1")}),
+        ("What is the average age of the authors of each country?", {("Norway", "35"), ("Japan", "62")}),
+        # conditions
+        ("Which titles have books with more than 150 pages and less than 200 pages?", {("Paper Boats",)}),
+        ("What are the author names of authors above age 35?", {("Vera Holm",), ("Iko Sato",)}),
+        ("Show the titles of books with between 100 and 200 pages.", {("North Wind",), ("Paper Boats",)}),
+        ("What are the titles of the books whose title contains the word 'Boat'?", {("Paper Boats",)}),
+        ("What are the author names of authors older than the average age?", {("Iko Sato",)}),
+        ("Show the title and year of the books of Vera Holm.", {("North Wind", "2001"), ("Salt", "2010")}),
+        # counts as conditions and as orders
+        ("What are the author names of authors with at least two books?", {("Vera Holm",)}),
+        ("Which cities have branches with more than 2 copies?", {("Bergen",)}),
+        ("What is the author name of the author with the most books?", {("Vera Holm",)}),
+        ("What are the author names of the authors with at least 2 titles?", {("Vera Holm",)}),
+        ("What is the city of the branch with the fewest copies?", {("Kyoto",)}),
+        ("What is the most common country of the authors?", {("Norway",)}),
+        # extremes
+        ("What are the title and year of the book with the largest pages?", {("Salt", "2010")}),
+        ("What is the author name of the youngest author?", {("Nils Berg",)}),
+        ("What is the city of the branch with the smallest floor area?", {("Kyoto",)}),
+        # denials
+        ("What are the author names of the authors without any books?", {("Nils Berg",)}),
+        ("Which cities have branches that do not have any copies?", {("Oslo",)}),
+        # two at once, and one of two
+        ("What are the cities of branches that have copies of both Salt and Paper Boats?", {("Bergen",)}),
+        ("What are the ages of the authors from Norway or Japan?", {("40",), ("62",), ("30",)}),
+    ],
+)  # fmt: skip
+def test_a_table_has_what_is_asked_for(library: Assistant, question: str, expected: set[tuple[str, ...]]) -> None:
+    assert rows(library, question) == expected
+
+
+LEDGER = """
+@prefix : <https://example.org/> . @prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
+:Order a rdfs:Class ; rdfs:label "order" . :order_number rdfs:label "order number" . :paid rdfs:label "paid on" .
+:has_sale_price rdfs:label "has sale price" . :has_list_price rdfs:label "has list price" .
+:sale_price_amount rdfs:label "sale price amount" . :list_price_amount rdfs:label "list price amount" .
+:o1 a :Order ; :order_number "A1" ; :has_sale_price [ :sale_price_amount 80 ] ;
+  :has_list_price [ :list_price_amount 90 ] ; :paid "2019-03-01"^^<http://www.w3.org/2001/XMLSchema#date> .
+:o2 a :Order ; :order_number "B2" ; :has_sale_price [ :sale_price_amount 50 ] ;
+  :has_list_price [ :list_price_amount 70 ] ; :paid "2021-07-09"^^<http://www.w3.org/2001/XMLSchema#date> .
+"""
+
+
+@pytest.fixture(scope="module")
+def ledger() -> Iterator[Assistant]:
+    """Two orders, whose prices are nodes without a class."""
+    with kgllm.open(rdflib.Graph().parse(data=LEDGER, format="turtle"), planner="embedded") as kg:
+        yield kg
+
+
+def test_what_stands_at_a_node_without_a_class_is_an_attribute_of_the_thing(ledger: Assistant) -> None:
+    expected = {("80", "A1"), ("50", "B2")}
+    assert rows(ledger, "What are the sale price amounts of all orders by order number?") == expected
+
+
+def test_a_year_is_compared_with_a_date(ledger: Assistant) -> None:
+    assert rows(ledger, "What are the order number and sale price amount of orders paid in 2019?") == {("A1", "80")}
+    assert rows(ledger, "What are the order number and sale price amount of orders paid after 2019?") == {("B2", "50")}
+
+
+def test_an_order_is_kept(library: Assistant) -> None:
+    answer = library.ask("List the author names of all authors sorted by age in descending order.")
+    assert [str(term) for term in answer.results] == ["Iko Sato", "Vera Holm", "Nils Berg"]
+
+
+def kinds(question: str) -> list[str]:
+    """The kinds of the marks of a question."""
+    return [mark.kind for mark in marks(question, tokenize(question))]
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("How many books per author?", ["count", "each"]),
+        ("How many books has a person?", ["count"]),
+        ("Which authors have at least 2 books?", ["operator", "number"]),
+        ("Which author has the least books?", ["most"]),
+        ("Which books have no more than 100 pages?", ["operator", "number"]),
+        ("Which books have no pages?", ["not"]),
+        ("Which books are above the average price?", ["average"]),
+        ("What is the average price?", ["function"]),
+        ("Who wrote the notebook?", []),
+    ],
+)
+def test_a_form_is_told_from_words_that_look_like_it(question: str, expected: list[str]) -> None:
+    assert kinds(question) == expected
+
+
+def test_a_count_of_one_thing_is_no_group(library: Assistant) -> None:
+    assert rows(library, "How many different countries are the authors from?") == {("2",)}
+    assert rows(library, "How many books were written by the author with the author name Vera Holm?") == {("2",)}
+
+
+def test_a_denial_that_no_table_reads_is_not_answered(library: Assistant) -> None:
+    assert library.ask("Who did not write Salt?").abstained
+    assert library.ask("Is Salt not a book?").abstained
+
+
+def test_a_word_of_a_longer_name_is_not_taken_for_a_form(library: Assistant) -> None:
+    assert rows(library, "What are the first name and country of Iko Sato?") == {("Iko", "Japan")}
