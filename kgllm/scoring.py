@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -258,24 +258,37 @@ class Scorer:
                     there_and_back = [max(there_and_back), 0.0]
                 similarities[here : here + 2] = there_and_back
                 returns += 1.0 - min(there_and_back)
-            if branch.anchor.candidate.value is not None and similarities:
+            if similarities and self._is_first_implied(branch):
                 similarities[0] = max(similarities[0], _IMPLIED)
             aligned += similarities
             spent |= {word for _, word in chosen if word is not None}
-        hanging = [sketch.extreme.path if sketch.extreme else None, sketch.projection]
-        loose = [self.similarities.of_step(step) for c in sketch.conditions for step in c.path.steps]
-        loose += [self.similarities.of_step(step) for path in hanging if path is not None for step in path.steps]
-        if sketch.cls is not None:
-            loose.append(self.similarities.of(sketch.cls))
-        for row in loose:
+        for row, implied in self._hanging(sketch):
             best = max(numbers, key=lambda n: float(row[n]), default=None)
-            aligned.append(float(row[best]) if best is not None else 0.0)
-            if best is not None and aligned[-1] >= _TELLING:
+            similarity = float(row[best]) if best is not None else 0.0
+            aligned.append(max(similarity, implied))
+            if best is not None and similarity >= _TELLING:
                 spent.add(best)
         left_over = self._left_over(sketch, [n for n in numbers if n not in spent], numbers)
         if not left_over and self._is_place_asked(sketch):
             aligned[-1] = max(aligned[-1], _IMPLIED)
         return aligned, left_over, returns
+
+    def _is_first_implied(self, branch: Branch) -> bool:
+        """Whether no word has to say the first step: a value is somebody's, a category stands for what is in it."""
+        first = branch.path.steps[0]
+        return branch.anchor.candidate.value is not None or (first.inverse and self.vocabulary.is_kind(first.property))
+
+    def _hanging(self, sketch: Sketch) -> Iterator[tuple[Vectors, float]]:
+        """The similarity of every word to what hangs on the answer, and how surely it is said without a word."""
+        for condition in sketch.conditions:
+            yield from ((self.similarities.of_step(step), 0.0) for step in condition.path.steps)
+        if sketch.extreme is not None:  # "cheapest" says a price
+            implied = 0.0 if sketch.extreme.by_count else _IMPLIED
+            yield from ((self.similarities.of_step(step), implied) for step in sketch.extreme.path.steps)
+        if sketch.projection is not None:
+            yield from ((self.similarities.of_step(step), 0.0) for step in sketch.projection.steps)
+        if sketch.cls is not None:
+            yield self.similarities.of(sketch.cls), 0.0
 
     def _rows(self, branch: Branch) -> list[Vectors]:
         """The similarity of every word to each step; a step that alone joins two classes is said by what it leads to.

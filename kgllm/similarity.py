@@ -113,6 +113,11 @@ class Vocabulary:
         family = {*ontology.subproperties(prop), *(p for p in found if prop in ontology.subproperties(p))}
         return bool(found) and found <= family
 
+    def is_kind(self, prop: URIRef) -> bool:
+        """Whether a relation leads from a thing to the kind of thing that it is: a category, a genre."""
+        column = self.columns.get(prop)
+        return column is not None and column in self._everyday.get(root("kind"), {})
+
     def says(self, word: str) -> bool:
         """Whether a word of everyday speech may stand for one of its relations."""
         return root(word) in self._everyday
