@@ -36,14 +36,15 @@ _NAMING = frozenset("the a an called named titled is are was were der die das na
 _ASKING = frozenset(["which", "what", "many", "list", "name", "show", "all"])
 _IN_A_NOUN_PHRASE = frozenset(["the", "a", "an", "all", "of"])
 _LONGEST_PHRASE = 6
+_NAMED = 0.6  # score from which a mention names something
 
 
 class QuestionWords:
     """What a question's words are: ``words``, those that say something, and their similarities to every term.
 
     ``form`` is the kind of answer that the wording asks for; ``head`` the number of the noun behind "which" and the
-    like, ``asked`` that of the noun that is asked for in any wording, ``None`` without one; ``shares`` is whether it
-    asks for what has the same of something.
+    like, ``asked`` that of the noun that is asked for in any wording, ``None`` without one; ``free`` tells which words,
+    shape (len(words),), are in no clear name; ``shares`` is whether it asks for what has the same of something.
     """
 
     def __init__(self, links: Links, vocabulary: Vocabulary, *, ignored: Sequence[tuple[int, int]] = ()) -> None:
@@ -59,6 +60,8 @@ class QuestionWords:
         phrases = {number: [pairs[place]] for number, place in enumerate(self.places) if place in pairs}
         self.similarities: Similarities = vocabulary.compare(self.words, phrases)
         self.importance = self.similarities.importance()
+        named = [m for m in links.mentions if m.score >= _NAMED and m.candidates[0].kind in {"node", "value"}]
+        self.free = np.array([not any(m.first <= p < m.last for m in named) for p in self.places], dtype=bool)
         self.shares = shares(links.question)
         self._ends_asking = ends_asking(links.question)
         self.head = self._head_noun(vocabulary)

@@ -7,17 +7,16 @@ given the form that its wording asks for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from kgllm.link import Links
-from kgllm.paths import Place, RelationPath, SchemaGraph, Step, says_whole
+from kgllm.paths import Place, RelationPath, SchemaGraph
+from kgllm.reach import Reach
 from kgllm.scoring import Scorer, is_date, is_number
 from kgllm.similarity import Vocabulary
 from kgllm.sketch import Anchor, Branch, Condition, Extreme, Sketch
-from kgllm.terms import Literal, URIRef, n3
+from kgllm.terms import Literal, URIRef
 from kgllm.words import Bound, asks_for_any, bounds, most_or_fewest, superlative
 
 __all__ = ["Readings", "condition_on"]
@@ -27,8 +26,6 @@ _BEAM = 160
 _ALONE = 80
 _JOINED = 30
 _ANCHORS = 5
-_TELLING = 0.4  # similarity to a word from which a step is said
-_AS_MUCH = 0.7  # of a word's similarity to another step, from which it may as well say this one
 _SAID = 0.95  # similarity of a word that is a term's own name, and not merely like it
 _XSD = "http://www.w3.org/2001/XMLSchema#"
 
@@ -45,7 +42,8 @@ class Readings:
         """Every sketch of a question; ``limits`` are the bounds that it puts on numbers and dates."""
         anchors = self._anchors(links)
         classes = self.classes(scorer)
-        beams = [(anchor, self._beam(anchor, scorer)) for anchor in anchors]
+        reaches = [Reach(anchor, self.schema, self.vocabulary.index.store, scorer) for anchor in anchors]
+        beams = [(reach.anchor, self._beam(reach, scorer)) for reach in reaches]
         if scorer.form == "yes/no":
             yield from self._yes_no(beams, classes, scorer)
         if (comparison := superlative(links.question, comparative=True)) and len(anchors) > 1:
@@ -58,7 +56,8 @@ class Readings:
         roots = [Sketch(cls=cls) for cls in classes]
         bases += roots + list(self._projected(roots, scorer))
         for base in bases:
-            yield from self._formed(base, links, scorer, limits)
+            if not any(reach.evades(base) for reach in reaches):
+                yield from self._formed(base, links, scorer, limits)
 
     def _anchors(self, links: Links) -> list[Anchor]:
         anchors: list[Anchor] = []
@@ -89,63 +88,18 @@ class Readings:
                 found.append((float(similarity.max()), cls))
         return [cls for _, cls in sorted(found, reverse=True)[:5]]
 
-    def _beam(self, anchor: Anchor, scorer: Scorer) -> list[tuple[float, RelationPath]]:
+    def _beam(self, reach: Reach, scorer: Scorer) -> list[tuple[float, RelationPath]]:
         """The most promising paths from an anchor, best first, of each length."""
-        if anchor.candidate.value is not None:
-            start = self.schema.into_value(anchor.candidate.value.property)
-            level = [(scorer.rough(start, anchor), start)]
-        else:
-            paths = self._existing(anchor, list(self.schema.extend(RelationPath(), anchor.place)))
-            level = [(scorer.rough(path, anchor), path) for path in paths]
-        has = {path.steps[0] for _, path in level}
+        anchor = reach.anchor
+        level = [(scorer.rough(path, anchor), path) for path in reach.paths]
         kept: list[tuple[float, RelationPath]] = []
         for hop in range(1, _HOPS + 1):
             level = sorted(level, key=lambda item: -item[0])[:_BEAM]
             kept += level
             if hop < _HOPS:
                 longer = [further for _, path in level for further in self.schema.extend(path, anchor.place)]
-                longer = [path for path in longer if not self._stands_in(path, anchor, scorer, has)]
-                level = [(scorer.rough(path, anchor), path) for path in longer]
+                level = [(scorer.rough(path, anchor), path) for path in longer if not reach.stands_in(path)]
         return sorted(kept, key=lambda item: -item[0])
-
-    def _stands_in(self, path: RelationPath, anchor: Anchor, scorer: Scorer, has: Set[Step]) -> bool:
-        """Whether a path asks of another thing of the anchor's kind what the graph does not say of the anchor.
-
-        Every word says the rest, and none leads to the other thing: the rocket of the next mission is not that of this
-        one. What a part has may be said of its whole.
-        """
-        possible = {step for step, _, _ in self.schema.steps_from(anchor.place)}
-        is_open = scorer.question.open([anchor])
-        similarities = [scorer.similarities.of_step(step) for step in path.steps]
-        for number, step in enumerate(path.steps[1:], 1):
-            aside = path.steps[number - 1]
-            rest = np.max(similarities[number:], axis=0)
-            said = np.max(similarities[:number], axis=0)
-            if not anchor.place & path.places[number - 1] or says_whole(self.ontology.properties[aside.property]):
-                return False
-            if (is_open & ((said >= _AS_MUCH * rest) | (rest < _TELLING))).any():
-                return False
-            if step in possible and step not in has:
-                return True
-        return False
-
-    def _existing(self, anchor: Anchor, paths: Sequence[RelationPath]) -> list[RelationPath]:
-        """Of paths of one step those that the anchor itself has; cheap however many neighbours it has."""
-        node = n3(anchor.term)
-        found: set[tuple[URIRef, bool]] = set()
-        for inverse, pattern in ((False, f"{node} ?p ?end"), (True, f"?end ?p {node}")):
-            steps = [path.steps[0] for path in paths if path.steps[0].inverse == inverse]
-            properties = " ".join(sorted({n3(p) for step in steps for p in step.members or (step.property,)}))
-            query = f"SELECT ?p WHERE {{ VALUES ?p {{ {properties} }} FILTER EXISTS {{ {pattern} }} }}"
-            if properties:
-                rows = self.vocabulary.index.store.select(query).rows
-                found |= {(p, inverse) for (p,) in rows if isinstance(p, URIRef)}
-        return [
-            path
-            for path in paths
-            for step in path.steps[:1]
-            if any((p, step.inverse) in found for p in step.members or (step.property,))
-        ]
 
     def _single(self, beams: Sequence[tuple[Anchor, list[tuple[float, RelationPath]]]]) -> list[Sketch]:
         return [Sketch((Branch(anchor, path),)) for anchor, beam in beams for _, path in beam[:_ALONE]]

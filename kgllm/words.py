@@ -53,6 +53,8 @@ _LIGHT_WORDS = frozenset(
 _SORTS = frozenset(["type", "types", "kind", "kinds", "sort", "sorts"])
 """Light words before "of" alone: "what types are the …" asks for a type."""
 _GRAND = re.compile(r"grand((?:child|parent|mother|father|son|daughter)(?:ren|s)?)")
+_BEHIND_DIE = frozenset("in on of at from for during before after ? . !".split())  # noqa: SIM905
+"""What stands behind the English verb, and not behind the German article."""
 _EITHER = _SORTS | {"about"}
 """Words that carry meaning where a graph has what they stand for: a genre, a subject."""
 
@@ -127,7 +129,8 @@ def content_tokens(tokens: list[Token], *, says: Callable[[str], bool] = lambda 
     said = []
     for token, following in zip_longest(tokens, tokens[1:]):
         is_sort = token.lower in _SORTS and (following is None or following.lower not in {"of", "von"})
-        is_light = token.lower in _FUNCTION_WORDS or (not is_sort and token.lower in _LIGHT_WORDS)
+        is_article = token.lower != "die" or (following is not None and following.lower not in _BEHIND_DIE)
+        is_light = (token.lower in _FUNCTION_WORDS and is_article) or (not is_sort and token.lower in _LIGHT_WORDS)
         if token.is_word and (not is_light or (token.lower in _EITHER and says(token.lower))):
             said.append(token)
     return said

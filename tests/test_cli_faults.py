@@ -119,7 +119,7 @@ def test_a_damaged_index_is_refused_with_the_file_and_the_way_out(tmp_path: Path
     assert run("index", "-g", graph, "--index", str(folder)).exit_code == 0
     (names,) = folder.glob("gen-*/names.sqlite")
     names.chmod(0o600)
-    names.write_bytes(names.read_bytes()[:-100] + bytes(100))
+    names.write_bytes(names.read_bytes()[:-100] + b"\xff" * 100)
     failed(run("search", "a", "-g", graph, "--index", str(folder)), 2, "names.sqlite", "--rebuild")
     assert run("index", "--rebuild", "-g", graph, "--index", str(folder)).exit_code == 0
     assert run("search", "a", "-g", graph, "--index", str(folder)).exit_code == 0
