@@ -85,7 +85,10 @@ class QuestionWords:
             if is_sort(self.words[run[0]].lower):
                 return run[0]
             kinds = self.similarities.of_any(vocabulary.classes)
-            return max(run, key=lambda number: (round(float(kinds[number]), 2), -number))
+            best = max(run, key=lambda number: (round(float(kinds[number]), 2), -number))
+            while best + 1 in run and self.places[best + 1] == self.places[best] + 1 and kinds[best + 1] >= kinds[best]:
+                best += 1  # of two nouns side by side the second is the head
+            return best
         return None
 
     def _noun_of_who(self) -> int | None:

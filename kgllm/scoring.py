@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kgllm.alignment import outward
-from kgllm.link import Links
+from kgllm.link import Links, Mention
 from kgllm.ontology import Ontology
 from kgllm.paths import Place, RelationPath, Step
 from kgllm.phrases import masked, phrase
@@ -139,13 +139,7 @@ class Scorer:
         anchors = list(sketch.anchors())
         is_open = self.question.open(anchors)
         aligned, left_over, returns = self._aligned(sketch, is_open)
-        unused = sum(
-            m.score
-            for m in self.links.mentions
-            if m.score >= _SURE
-            and m.candidates[0].kind in {"node", "value"}
-            and not any(a.mention.overlaps(m) for a in anchors)
-        )
+        unused = sum(m.score for m in self.links.mentions if m.score >= _SURE and self._is_unused(m, anchors))
         used = [anchor.candidate.score for anchor in anchors]
         backward = sum(
             self._is_backward(branch.path, branch.anchor.place, number)
@@ -172,6 +166,14 @@ class Scorer:
         told_by = (self._unsaid(sketch, aligned), self._detour(sketch, aligned))
         signs = (explained, int((~told).sum()), *told_by, self._misfit(sketch))
         return Scored(sketch, np.array(features, dtype=np.float64), *signs)
+
+    def _is_unused(self, mention: Mention, anchors: Sequence[Anchor]) -> bool:
+        """Whether a mention names what none of the anchors is, and does not say what kind of thing one of them is."""
+        if mention.candidates[0].kind not in {"node", "value"} or any(a.mention.overlaps(mention) for a in anchors):
+            return False
+        inside = np.array([mention.first <= place < mention.last for place in self.question.places], dtype=bool)
+        kinds = (self.similarities.of_place(a.place) * self.question.beside(a) for a in anchors)
+        return not any((kind[inside] >= IS_NAMED).any() for kind in kinds)
 
     def _unsaid(self, sketch: Sketch, aligned: Sequence[float]) -> float:
         """How little any word says the least said of several steps; one from a part to its whole is said."""

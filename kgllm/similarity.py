@@ -33,6 +33,7 @@ _IN_A_PHRASE = 0.6
 _GENERAL = 0.97  # of a property and one above it, the nearer one is meant
 _MEANING = 0.9  # the same stem says more than the same meaning
 _DERIVED, _COMPOUND = 0.92, 0.88  # "director" of "directed by", "screenwriter" of "written by"
+_MISSPELT, _LONG_ROOT, _ALIKE = 0.8, 5, 0.7  # of a word with another letter; letters of a root; a likeness that tells
 IS_NAMED = 0.85  # similarity from which a word means that term
 _MEANS_ANOTHER = 0.6
 """Of a word that is a term's own, its likeness to others that it only resembles; of a class that a word names, its
@@ -143,7 +144,10 @@ class Vocabulary:
             for number, word in enumerate(words):
                 for column, score in self._everyday.get(root(word.lower), {}).items():
                     matrix[number, column] = max(score, matrix[number, column])
-                for column, score in self._said(word.lower).items():
+                said = self._said(word.lower)
+                if not said and matrix[number].max(initial=0.0) < _ALIKE:
+                    said = self._misspelt(word.lower)
+                for column, score in said.items():
                     matrix[number, column] = score  # the word itself is there: its meaning has nothing to add
             is_weaker = matrix < IS_NAMED
             means_another = matrix.max(axis=1, keepdims=True) >= IS_NAMED
@@ -161,6 +165,22 @@ class Vocabulary:
         for column, score in self._stems.get(stem(word), {}).items():
             said[column] = max(score, said.get(column, 0.0))
         return said
+
+    def _misspelt(self, word: str) -> dict[int, float]:
+        """The terms whose names have a word that this one is but for a letter, if its root is long enough to tell."""
+        from rapidfuzz.distance import OSA
+
+        meant = root(word)
+        if len(meant) < _LONG_ROOT:
+            return {}
+        near = [
+            other for other in self._roots if other[:1] == meant[0] and OSA.distance(other, meant, score_cutoff=1) == 1
+        ]
+        found: dict[int, float] = {}
+        for other in near:
+            for column, score in self._roots[other].items():
+                found[column] = max(_MISSPELT * score, found.get(column, 0.0))
+        return found
 
     def _prefer_phrases(self, words: Sequence[Token], matrix: Vectors) -> list[int]:
         """Where neighbouring words are a whole name, they mean what it names rather than what one of them names.

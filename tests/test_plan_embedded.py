@@ -129,6 +129,7 @@ def named(kg: Assistant, question: str) -> list[str]:
         ("Who was the screenwriter of Stop-Loss?", ["Mark Richard"]),
         ("Who was the director of Stop-Loss?", ["Kimberly Peirce"]),
         ("Who was the actor in Stop-Loss?", ["Ryan Phillippe"]),
+        ("Who was the dirctor of Stop-Loss?", ["Kimberly Peirce"]),
         ("Which films share a director with Stop-Loss?", ["Boys Don't Cry"]),
         ("the films directed by the director of Stop-Loss starred who", ["Hilary Swank"]),
     ],

@@ -227,7 +227,13 @@ class Lexicon:
         """What the words are the name of, written as one word or several."""
         words = [token.lower for token in tokens if not is_function_word(token.text)]
         options = self._named.get(tuple(stem(word) for word in words)) or self._named.get((stem("".join(words)),), {})
-        return tuple(sorted(options.values(), key=_rank))
+        return tuple(sorted(options.values(), key=self._rank))
+
+    def _rank(self, option: Option) -> tuple[float, bool, int, str, str]:
+        """The surest first; of an attribute, at the things of the most general class that has it: people who died."""
+        if option.step is None:
+            return (-option.score, False, 0, option.cls, "")
+        return (-option.score, True, -len(self.ontology.populated(option.cls)), option.cls, option.step.property)
 
     def _like(self, likeness: Similarities, numbers: Sequence[int]) -> tuple[Option, ...]:
         """What words mean together by their likeness to its name."""
@@ -245,7 +251,7 @@ class Lexicon:
                 name = _without_complement(self.ontology.label(option.step.property).lower().split())
                 is_part = _is_modifier(words, name, is_class=bool(classes))
                 found.append(_scored(option, min(like, _MODIFIER if is_part else _REST)))
-        return tuple(sorted(found, key=_rank)[:_OPTIONS])
+        return tuple(sorted(found, key=self._rank)[:_OPTIONS])
 
     def _has_numbers(self, prop: URIRef) -> bool:
         """Whether the text of a property is mostly numbers, as in graphs that write all values as text."""
@@ -285,10 +291,6 @@ class Lexicon:
         """How many steps it is from one class to another; more than any where they are not joined."""
         joined = self.joins(one).get(other)
         return len(joined[0].steps) if joined is not None else 2 * _FAR
-
-
-def _rank(option: Option) -> tuple[float, bool, str, str]:
-    return (-option.score, option.step is not None, option.cls, option.step.property if option.step else "")
 
 
 def _without_complement(name: Sequence[str]) -> list[str]:
