@@ -58,6 +58,10 @@ class WordTable:
         largest = np.abs(vectors).max(axis=1, keepdims=True, initial=1e-9)
         save_array(folder / "words.npy", np.round(vectors * (_LEVELS / largest)).astype(np.int8))
 
+    def __len__(self) -> int:
+        """How many words it has."""
+        return len(self._rows)
+
     def of_each(
         self, text: str, descriptions: Sequence[str], *, embed: Callable[[Sequence[str]], Vectors]
     ) -> Sequence[float]:

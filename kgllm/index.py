@@ -212,6 +212,8 @@ class Index:
     def _by_meaning(self, text: str, *, k: int) -> list[Hit]:
         """The descriptions nearest to a text, by the vector of the whole and by how much of it their words cover."""
         nearest = self.nearest(text, k=k)
+        if not self._words:
+            return nearest
         covered = self._words.of_each(text, [hit.text for hit in nearest], embed=self.phrase_vectors)
         return [
             replace(hit, score=(hit.score + _COVERAGE * share) / (1 + _COVERAGE))

@@ -163,7 +163,7 @@ def says_whole(prop: Property) -> bool:
     return "transitive" in prop.characteristics or _WHOLE.search(prop.label.lower()) is not None
 
 
-_WHOLE = re.compile(r"\b(?:parts?|contain\w*|within|in|inside|locat\w+|belongs?|broader|narrower|members?)\b")
+_WHOLE = re.compile(r"\b(?:parts?|contain\w*|within|inside|locat\w+|belongs?|broader|narrower|members?)\b")
 _RARE = 0.01  # share of a property's triples below which a signature is taken for noise
 
 

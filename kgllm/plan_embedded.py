@@ -184,7 +184,7 @@ class EmbeddedPlanner:
     def _ranked(self, links: Links, table: TableReading | None) -> list[Ranked]:
         """The readings of a question, best first: its table, and if other readings can be meant, the best of these."""
         limits = bounds(links.question)
-        extreme = superlative(links.question)
+        extreme = superlative(links.question) or superlative(links.question, comparative=True)
         ignored = [(b.start, b.end) for b in limits]
         if extreme is not None:
             ignored.append((extreme.start, extreme.end))

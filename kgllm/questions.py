@@ -180,14 +180,17 @@ def _gold(item: dict[str, Any], sparql: str | None) -> Gold | None:
         if not all(isinstance(row, list) for row in rows):
             raise ValueError("rows are lists of terms")
         columns = max((len(row) for row in rows), default=1)
+    names = False
     if given is nt:
         if not all(isinstance(cell, str) for cell in nt):
             raise ValueError("answer_nt is a list of N-Triples terms")
         terms = [parse_term(cell) for cell in nt]
     else:
         cells = [cell for row in rows for cell in row] if given is rows else given
-        terms = [_term(cell) for cell in cells if cell is not None]
-    return Gold(tuple(terms), columns, item.get("match") == "any", names=given is not nt)
+        told = [cell for cell in cells if cell is not None]
+        terms = [_term(cell) for cell in told]
+        names = any(isinstance(cell, str) and term == Literal(cell) for cell, term in zip(told, terms, strict=True))
+    return Gold(tuple(terms), columns, item.get("match") == "any", names=names)
 
 
 def _term(cell: Any) -> Term:

@@ -17,7 +17,7 @@ from kgllm.scoring import Scorer, is_date, is_number
 from kgllm.similarity import Vocabulary
 from kgllm.sketch import Anchor, Branch, Condition, Extreme, Sketch
 from kgllm.terms import Literal, URIRef
-from kgllm.words import Bound, asks_for_any, bounds, most_or_fewest, superlative
+from kgllm.words import Bound, asks_for_any, bounds, is_descending, most_or_fewest, superlative
 
 __all__ = ["Readings", "condition_on"]
 
@@ -184,10 +184,9 @@ class Readings:
         if base.projection is not None:
             place = replace(base, projection=None).place(self.ontology)
         if (wanted := superlative(links.question)) is not None and not base.literal:
-            yield from (
-                replace(base, extreme=Extreme(path, wanted.descending, numeric=numeric))
-                for path, numeric in self._quantities(place, wanted.quantities, scorer)
-            )
+            for path, numeric in self._quantities(place, wanted.quantities, scorer):
+                descending = self._is_descending(path, wanted.quantities, descending=wanted.descending)
+                yield replace(base, extreme=Extreme(path, descending, numeric=numeric))
         elif (most := most_or_fewest(links.question)) is not None and not base.literal:
             for path in self.schema.extend(RelationPath(), place):
                 similarity = float(max(scorer.similarities.of_step(path.steps[0]), default=0.0))
@@ -226,7 +225,11 @@ class Readings:
                 if one.mention.overlaps(other.mention) or not one.place & other.place:
                     continue
                 for path, numeric in self._quantities(one.place, quantities, None):
-                    yield Sketch(among=(one, other), extreme=Extreme(path, descending, numeric=numeric))
+                    order = self._is_descending(path, quantities, descending=descending)
+                    yield Sketch(among=(one, other), extreme=Extreme(path, order, numeric=numeric))
+
+    def _is_descending(self, path: RelationPath, quantities: Sequence[str], *, descending: bool) -> bool:
+        return is_descending(quantities, self.ontology.label(path.steps[-1].property), descending=descending)
 
     def _yes_no(
         self,

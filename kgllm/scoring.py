@@ -319,8 +319,10 @@ class Scorer:
         """
         if self.question.shares:
             return True
-        start = branch.path.places[here - 1] if here else branch.anchor.place
-        if (self.similarities.of_place(start)[~self.question.beside(branch.anchor)] >= _SURE).any():
+        before = branch.path.places[:here]
+        start = before[-1] if before else branch.anchor.place
+        named = ~self.question.beside(branch.anchor) & (self.similarities.of_place(start) >= _SURE)
+        if len(set(self.similarities.phrase_of[named])) > before.count(start):
             return True
         said = self.similarities.of_step(branch.path.steps[here]) >= IS_NAMED
         return self.question.asked is None and len(set(self.similarities.phrase_of[said])) > 1

@@ -372,6 +372,15 @@ def fixed_phrases() -> list[str]:
 
 
 @lru_cache(maxsize=64)  # every reading of a question asks it
+def is_descending(quantities: Sequence[str], label: str, *, descending: bool) -> bool:
+    """The order that an extreme of some quantities asks for: the oldest has the first birth date, but the greatest age.
+
+    >>> is_descending(("birth", "date", "age", "year"), "birth date", descending=False)
+    False
+    """
+    return descending != ("age" in label.lower().split() and "age" in quantities)
+
+
 def superlative(question: str, *, comparative: bool = False) -> Superlative | None:
     """The extreme that a question asks for, with ``comparative`` the greater of two; ``None`` if it asks for none."""
     table = {word: _EXTREMES[of] for word, of in _COMPARATIVES.items()} if comparative else _EXTREMES

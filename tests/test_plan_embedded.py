@@ -132,6 +132,7 @@ def named(kg: Assistant, question: str) -> list[str]:
         ("Who was the dirctor of Stop-Loss?", ["Kimberly Peirce"]),
         ("Which films share a director with Stop-Loss?", ["Boys Don't Cry"]),
         ("the films directed by the director of Stop-Loss starred who", ["Hilary Swank"]),
+        ("the films written by Mark Richard starred which actors", ["Ryan Phillippe"]),
     ],
 )
 def test_a_word_means_the_relation_that_it_names(shelf: Assistant, question: str, names: list[str]) -> None:

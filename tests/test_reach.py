@@ -85,3 +85,17 @@ def test_a_class_says_the_only_step_that_leads_to_it(store: Assistant) -> None:
     two_ways = STORE + ':heads rdfs:label "overseen by" . :sales :heads :bob . :ann :heads :sales .'
     with kgllm.open(rdflib.Graph().parse(data=two_ways, format="turtle"), planner="embedded") as kg:
         assert weakest(kg, "Which departments have coil experts?") < 0.6
+
+
+AGES = """
+@prefix : <https://example.org/> . @prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
+:Person a rdfs:Class ; rdfs:label "person" . :age rdfs:label "age" .
+:ann a :Person ; rdfs:label "Ann Hart" ; :age 30 . :bob a :Person ; rdfs:label "Bob Lang" ; :age 40 .
+"""
+
+
+def test_the_older_has_the_greater_age_and_the_earlier_birth(store: Assistant) -> None:
+    assert named(store, "Who is older, Ann Hart or Bob Lang?") == {"Bob Lang"}
+    with kgllm.open(rdflib.Graph().parse(data=AGES, format="turtle"), planner="embedded") as kg:
+        assert named(kg, "Who is older, Ann Hart or Bob Lang?") == {"Bob Lang"}
+        assert named(kg, "Who is younger, Ann Hart or Bob Lang?") == {"Ann Hart"}
