@@ -30,7 +30,9 @@ WEIGHTS = {
     "lead": 1.76,  # how far it scores above the best of the readings after it
     "tried": 0.23,  # log of 1 and the readings before it that found nothing
 }
-"""One a sign; fitted, as the intercept, on training questions and false premises by benchmarks/confidence.py."""
+"""One a sign; fitted, as the intercept, on training questions and false premises by benchmarks/confidence.py.
+
+Before tables were read: of these it is surer than it should be."""
 INTERCEPT = -13.93
 SIGNS = tuple(WEIGHTS)
 MIN_CONFIDENCE = 0.2  # the greatest that costs no training set more than 1.5 points of hits@1, in that benchmark

@@ -17,6 +17,7 @@ from kgllm.scoring import Scorer, is_date, is_number
 from kgllm.similarity import Vocabulary
 from kgllm.sketch import Anchor, Branch, Condition, Extreme, Sketch
 from kgllm.terms import Literal, URIRef
+from kgllm.vocabularies import XSD
 from kgllm.words import Bound, asks_for_any, bounds, is_descending, most_or_fewest, superlative
 
 __all__ = ["Readings", "condition_on"]
@@ -27,7 +28,6 @@ _ALONE = 80
 _JOINED = 30
 _ANCHORS = 5
 _SAID = 0.95  # similarity of a word that is a term's own name, and not merely like it
-_XSD = "http://www.w3.org/2001/XMLSchema#"
 
 
 class Readings:
@@ -282,4 +282,4 @@ def condition_on(path: RelationPath, bound: Bound) -> Condition | None:
         written = {"date": f"{year}-01-01", "dateTime": f"{year}-01-01T00:00:00", "gYearMonth": f"{year}-01"}
         lexical = written.get(kind.rsplit("#", 1)[-1], year)
         return Condition(path, operator, Literal(lexical, datatype=URIRef(kind)))  # type: ignore[arg-type]
-    return Condition(path, bound.operator, Literal(bound.value, datatype=URIRef(_XSD + "decimal")), numeric=True)
+    return Condition(path, bound.operator, Literal(bound.value, datatype=URIRef(XSD + "decimal")), numeric=True)

@@ -1,4 +1,4 @@
-"""Sixty questions over the demo graph, written before anybody saw how the planner does on them; 20 have no answer."""
+"""Sixty questions over the demo graph, of many kinds; 20 have no answer in it."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def test_a_third_has_no_answer_and_all_else_has_one_that_is_checked() -> None:
 
 @pytest.mark.slow
 def test_so_many_are_right_and_so_many_of_those_without_an_answer_refused(demo: Assistant, tmp_path: Path) -> None:
-    """The bars are what was measured, to be raised with the planner: 54 of the 60 are wanted."""
+    """The bars are what was measured, to be raised with the planner."""
     evaluate(demo, QUESTIONS, out=tmp_path / "answers.jsonl")
     answers = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
     without = {line["id"] for line in LINES if not (line.get("rows") or line["answer_nt"])}
-    assert sum(answer["abstained"] for answer in answers if answer["id"] in without) >= 16
-    assert sum(answer["scores"]["exact"] == 1 for answer in answers if answer["id"] not in without) >= 26
+    assert sum(answer["abstained"] for answer in answers if answer["id"] in without) >= 17
+    assert sum(answer["scores"]["exact"] == 1 for answer in answers if answer["id"] not in without) >= 34

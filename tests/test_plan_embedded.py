@@ -16,6 +16,7 @@ from kgllm.query import Variable
 from kgllm.similarity import Vocabulary
 from kgllm.terms import URIRef
 from kgllm.words import tokenize
+from tests.asking import named
 
 SPACE = "https://example.org/spaceflight/"
 SF = SPACE + "ontology#"
@@ -116,11 +117,6 @@ def shelf() -> Iterator[Assistant]:
     """Two films by one director."""
     with kgllm.open(rdflib.Graph().parse(data=SHELF, format="turtle"), planner="embedded") as kg:
         yield kg
-
-
-def named(kg: Assistant, question: str) -> list[str]:
-    """The labels of the nodes that a question is answered with."""
-    return [kg.index.label(node) for node in kg.ask(question).results if isinstance(node, URIRef)]
 
 
 @pytest.mark.parametrize(

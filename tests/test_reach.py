@@ -13,8 +13,8 @@ from kgllm.link import link
 from kgllm.plan_embedded import EmbeddedPlanner
 from kgllm.scoring import FEATURES
 from kgllm.similarity import Vocabulary
-from kgllm.terms import URIRef
 from kgllm.words import content_tokens, tokenize
+from tests.asking import named
 
 STORE = """
 @prefix : <https://example.org/> . @prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
@@ -44,15 +44,10 @@ def store() -> Iterator[Assistant]:
         yield kg
 
 
-def named(kg: Assistant, question: str) -> set[str]:
-    """The labels of the nodes, or the literals, that a question is answered with."""
-    return {kg.index.label(t) if isinstance(t, URIRef) else str(t) for t in kg.ask(question).results}
-
-
 def test_a_word_for_what_is_lacking_is_not_taken_for_something_alike(store: Assistant) -> None:
-    assert named(store, "When did Bob Lang die?") == {"1990-05-06"}
-    assert named(store, "When did Ann Hart die?") == set()
-    assert named(store, "When was Ann Hart born?") == {"1930-01-02"}
+    assert set(named(store, "When did Bob Lang die?")) == {"1990-05-06"}
+    assert set(named(store, "When did Ann Hart die?")) == set()
+    assert set(named(store, "When was Ann Hart born?")) == {"1930-01-02"}
 
 
 @pytest.mark.parametrize(
@@ -63,13 +58,13 @@ def test_the_english_verb_is_told_from_the_german_article(question: str, is_said
 
 
 def test_a_category_stands_for_what_is_in_it(store: Assistant) -> None:
-    assert named(store, "Which supplier delivers coils?") == {"Acme", "Bolt"}
-    assert named(store, "Which supplier delivers lamps?") == {"Acme"}
+    assert set(named(store, "Which supplier delivers coils?")) == {"Acme", "Bolt"}
+    assert set(named(store, "Which supplier delivers lamps?")) == {"Acme"}
 
 
 def test_a_superlative_says_what_it_orders_by(store: Assistant) -> None:
-    assert named(store, "What is the cheapest coil?") == {"C-200"}
-    assert named(store, "What is the most expensive coil?") == {"C-100"}
+    assert set(named(store, "What is the cheapest coil?")) == {"C-200"}
+    assert set(named(store, "What is the most expensive coil?")) == {"C-100"}
 
 
 def weakest(kg: Assistant, question: str) -> float:
@@ -80,7 +75,7 @@ def weakest(kg: Assistant, question: str) -> float:
 
 
 def test_a_class_says_the_only_step_that_leads_to_it(store: Assistant) -> None:
-    assert named(store, "Which departments have coil experts?") == {"Sales"}
+    assert set(named(store, "Which departments have coil experts?")) == {"Sales"}
     assert weakest(store, "Which departments have coil experts?") >= 0.6
     two_ways = STORE + ':heads rdfs:label "overseen by" . :sales :heads :bob . :ann :heads :sales .'
     with kgllm.open(rdflib.Graph().parse(data=two_ways, format="turtle"), planner="embedded") as kg:
@@ -95,7 +90,7 @@ AGES = """
 
 
 def test_the_older_has_the_greater_age_and_the_earlier_birth(store: Assistant) -> None:
-    assert named(store, "Who is older, Ann Hart or Bob Lang?") == {"Bob Lang"}
+    assert set(named(store, "Who is older, Ann Hart or Bob Lang?")) == {"Bob Lang"}
     with kgllm.open(rdflib.Graph().parse(data=AGES, format="turtle"), planner="embedded") as kg:
-        assert named(kg, "Who is older, Ann Hart or Bob Lang?") == {"Bob Lang"}
-        assert named(kg, "Who is younger, Ann Hart or Bob Lang?") == {"Ann Hart"}
+        assert set(named(kg, "Who is older, Ann Hart or Bob Lang?")) == {"Bob Lang"}
+        assert set(named(kg, "Who is younger, Ann Hart or Bob Lang?")) == {"Ann Hart"}
