@@ -160,3 +160,38 @@ def test_a_denial_that_no_table_reads_is_not_answered(library: Assistant) -> Non
 
 def test_a_word_of_a_longer_name_is_not_taken_for_a_form(library: Assistant) -> None:
     assert rows(library, "What are the first name and country of Iko Sato?") == {("Iko", "Japan")}
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Which authors contain fish?",
+        "What is the average weight of the authors?",
+        "What are the author names of authors sorted by the number of prizes?",
+        "List the author names of all authors sorted by prizes.",
+        "Which author has the most prizes?",
+        "What are the author names of the authors older than the average prize?",
+    ],
+)
+def test_a_form_that_no_part_of_the_table_reads_is_not_answered_with_everything(
+    library: Assistant, question: str
+) -> None:
+    assert not rows(library, question)
+
+
+def test_an_order_is_by_a_number_of_things_or_by_what_is_shown(library: Assistant) -> None:
+    answer = library.ask("List the author names of the authors sorted by the number of books in descending order.")
+    assert [str(term) for term in answer.results] == ["Vera Holm", "Iko Sato"]
+    answer = library.ask("List the author names of all authors in alphabetical order.")
+    assert [str(term) for term in answer.results] == ["Iko Sato", "Nils Berg", "Vera Holm"]
+
+
+def test_both_of_two_numbers_are_read(library: Assistant) -> None:
+    expected = {("North Wind",), ("Paper Boats",)}
+    assert rows(library, "Show the titles of books with 120 or 180 pages.") == expected
+    assert rows(library, "Show the titles of books with pages of 120 or 180.") == expected
+    assert rows(library, "Show the titles of books with between 130 and 200 pages.") == {("Paper Boats",)}
+    assert rows(library, "What are the author names and the number of books for each?") == {
+        ("Vera Holm", "2"),
+        ("Iko Sato", "1"),
+    }

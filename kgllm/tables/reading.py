@@ -24,6 +24,8 @@ __all__ = ["TableReading", "read_table"]
 _YEAR = 4  # digits
 _FORMS = frozenset(["function", "each", "most", "common", "order", "not", "text", "average"])
 """Marks that only a table can answer to."""
+_READ = frozenset(["number", "average", "text", "function", "order", "each", "most", "common", "extreme"])
+"""Marks of which a table has to read every one: what is left out would change the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,9 @@ def _compares_names(asked: Asked) -> bool:
 
 
 def _is_worth(table: Table, parts: Parts, asked: Asked) -> bool:
-    """Whether a table asks for anything beyond what it names, and denies if the question does."""
+    """Whether a table reads every form, asks for more than what it names, and denies if the question does."""
+    if any(mark.kind in _READ and mark not in parts.read for mark in asked.marks):
+        return False
     is_named = any(r.anchors and not r.place.path.steps for r in table.restrictions)
     is_denied = any(mark.kind == "not" for mark in asked.marks)
     return bool(table.absent) == is_denied and not (is_named and not parts.shown)
@@ -81,15 +85,18 @@ def _is_alone(table: Table, parts: Parts, asked: Asked) -> bool:
 
 
 def _scored(table: Table, parts: Parts, asked: Asked, *, is_alone: bool) -> Scored:
-    """A table with the features of a reading; what a mark or a term stands for is explained."""
-    stretches = [(item.first, item.last) for item in asked.terms] + [(item.first, item.last) for item in asked.marks]
-    stretches += [(item.first, item.last) for item in asked.mentions] + list(asked.texts)
+    """A table with the features of a reading; what was read from a mark, a term or a name is explained."""
+    used = list(table.anchors())
+    steps = set(table.steps())
+    read = [*parts.read, *(mark for mark in asked.marks if mark.kind not in _READ)]
+    read += [term for term in asked.terms if term.options[0].step in steps]
+    stretches = [(item.first, item.last) for item in [*read, *(anchor.mention for anchor in used)]]
+    stretches += list(asked.texts)
     covered = {place for first, last in stretches for place in range(first, last)}
     telling = set(content_tokens(list(asked.tokens)))
     explained = [place in covered for place, token in enumerate(asked.tokens) if token in telling]
     share = sum(explained) / len(explained) if explained else 1.0
     said = parts.said or [0.5]
-    used = list(table.anchors())
     named = [anchor.candidate.score for anchor in used]
     features = {
         "coverage": share,
@@ -210,7 +217,8 @@ class _Maker:
         place = self._place(order.option) if order.option is not None else Place(RelationPath())
         if order.by_count:
             return Limit(Column(place, "count"), order.descending, order.most)
-        numeric = order.option is not None and not order.option.is_ordered
+        option = order.option
+        numeric = option is not None and not option.is_ordered and self.lexicon.has_order(option)
         return Limit(Column(place, numeric=numeric), order.descending, order.most)
 
     def _restriction(self, condition: Condition) -> Restriction:
