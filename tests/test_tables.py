@@ -195,3 +195,52 @@ def test_both_of_two_numbers_are_read(library: Assistant) -> None:
         ("Vera Holm", "2"),
         ("Iko Sato", "1"),
     }
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("How many authors have at least 2 books?", {("1",)}),
+        ("How many countries have at least 2 authors?", {("1",)}),
+        ("How many authors have at least one book?", {("2",)}),
+        ("What are the author names of the 2 youngest authors?", {("Nils Berg",), ("Vera Holm",)}),
+        ("What are the 2 most common countries of the authors?", {("Norway",), ("Japan",)}),
+        (
+            "What are the author names of the top 1,000 youngest authors?",
+            {("Nils Berg",), ("Vera Holm",), ("Iko Sato",)},
+        ),
+    ],
+)
+def test_each_group_is_held_to_a_number_and_so_many_are_kept(
+    library: Assistant, question: str, expected: set[tuple[str, ...]]
+) -> None:
+    assert rows(library, question) == expected
+
+
+def test_an_order_of_counts_that_are_not_told_apart_is_no_count_of_all(library: Assistant) -> None:
+    assert rows(library, "How many books has the author with the most books?") != {("3",)}
+    assert rows(library, "How many books has the oldest author?") != {("3",)}
+    answer = library.ask("What is the average age of the authors of each country, sorted by age?")
+    assert [str(row[1]) for row in answer.rows.rows] == ["35", "62"]
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("Show the titles of the books and the rank", []),
+        ("Which order is the oldest?", ["extreme"]),
+        ("Show the books ranked by age", ["order"]),
+        ("Show the books and sort them by age", ["order"]),
+        ("Sort the books by age", ["order"]),
+        ("Count the books", ["count"]),
+        ("Count the number of books", ["count"]),
+        ("Show the account of the books", []),
+        ("Show the 3 youngest authors", ["extreme"]),
+    ],
+)
+def test_a_noun_is_no_sort(question: str, expected: list[str]) -> None:
+    assert kinds(question) == expected
+
+
+def test_the_name_of_a_class_is_no_sort(ledger: Assistant) -> None:
+    assert rows(ledger, "Show the order number and list price amount of the order by A1.") == {("A1", "90")}

@@ -21,6 +21,8 @@ leads to, of one named anywhere; what each step to the nearest of these takes; w
 _POSSESSIVE = frozenset(["s", "'s", "’s"])
 _LISTED = frozenset("of for from the all each every a an in to s any this these and or".split())  # noqa: SIM905
 _GRAMMAR = frozenset("named called value".split())  # noqa: SIM905
+_SORTS = frozenset("order orders sort sorts rank ranks".split())  # noqa: SIM905
+"""Nouns that are verbs of sorting where the graph has nothing of that name."""
 _OPENING = frozenset("'\"=“‘(:-")
 _FURTHEST = 4  # words between a term and what is said of it
 
@@ -34,6 +36,7 @@ class Asked:
         self.tokens = links.tokens
         self.words = {token.lower for token in self.tokens}
         names = [*lexicon.names(self.tokens), *((place, place + 1) for place, _ in lexicon.shared(self.tokens))]
+        names += [(p, p + 1) for p, t in enumerate(self.tokens) if t.lower in _SORTS and lexicon.is_name(t)]
         self.mentions = [
             m
             for m in links.mentions

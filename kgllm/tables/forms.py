@@ -79,6 +79,8 @@ class Forms:
         counts = [mark for mark in waiting if mark.kind == "count"]
         classes = [option for option in term.classes() if option.score >= _CLASS]
         chosen = classes[0] if counts and classes else self.asked.attribute(term)
+        if chosen is None and classes:  # "sort the authors by age"
+            self._be_there(classes[0], term)
         if chosen is not None and self.parts.order is None:
             is_descending = any(mark.descending for mark in orders)
             self.parts.order = Ordering(chosen, is_descending, None, by_count=chosen.step is None)
@@ -116,7 +118,7 @@ class Forms:
             shown = meant.attribute or best
             self._show(shown, sentence)
             self.parts.read.update([term, common])
-            self.parts.order = Ordering(None, common.descending, 1, by_count=True)
+            self.parts.order = Ordering(None, common.descending, int(common.value), by_count=True)
         elif "each" in by_kind:
             self._group(best, sentence)
             self.parts.read.update([term, by_kind["each"]])
@@ -172,7 +174,9 @@ class Forms:
 
     def _order(self, meant: _Meant, mark: Mark) -> bool:
         """Order by a term: by an attribute of numbers or dates, or for "most" by how many there are."""
-        parts, most = self.parts, int(float(mark.value or 1))
+        parts, most = self.parts, int(mark.value)
+        if parts.order is not None:
+            return False
         numbers = [option for option in meant.term.attributes() if self.asked.lexicon.has_order(option)]
         ordered = self.asked.attribute(meant.term, numbers)
         is_attribute = meant.best is not None and meant.best.step is not None
@@ -223,8 +227,7 @@ class Forms:
                 ordered = self.asked.attribute(last, [option for option in last.attributes() if option.is_ordered])
                 if ordered is not None:
                     self.parts.shown = [s for s in self.parts.shown if s.option != ordered]
-                    most = int(float(mark.value or 1))
-                    self.parts.order = Ordering(ordered, self._is_descending(ordered, mark), most)
+                    self.parts.order = Ordering(ordered, self._is_descending(ordered, mark), int(mark.value))
                     self.parts.read.update([last, mark])
 
     def _is_last(self, mark: Mark) -> bool:

@@ -166,6 +166,8 @@ class _Maker:
         if not columns:
             is_value = order is not None and order.column.function is None and not parts.present
             columns = [order.column] if order is not None and is_value else [Column(Place(RelationPath()))]
+        if parts.order is not None and (order is None or all(column.function for column in columns)):
+            return None  # an order of what is not told apart
         held = _merged(parts.held, self.root)
         restrictions = [Restriction(self._place(option)) for option in parts.present if option.cls != self.root]
         restrictions += [self._restriction(condition) for condition in held if not condition.apart]
@@ -212,14 +214,18 @@ class _Maker:
 
     def _order(self, columns: Sequence[Column]) -> Limit | None:
         order = self.parts.order
-        if order is None or (not order.by_count and any(column.function for column in columns)):
+        if order is None:
             return None
         place = self._place(order.option) if order.option is not None else Place(RelationPath())
         if order.by_count:
             return Limit(Column(place, "count"), order.descending, order.most)
         option = order.option
         numeric = option is not None and not option.is_ordered and self.lexicon.has_order(option)
-        return Limit(Column(place, numeric=numeric), order.descending, order.most)
+        computed = [column for column in columns if column.function]
+        if not computed:
+            return Limit(Column(place, numeric=numeric), order.descending, order.most)
+        by = next((column for column in columns if column.place == place), None)
+        return Limit(by, order.descending, order.most) if by is not None else None
 
     def _restriction(self, condition: Condition) -> Restriction:
         place, operator = self._place(condition.option), condition.operator

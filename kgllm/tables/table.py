@@ -6,7 +6,7 @@ the paths says. A row is shown once; where a column is computed, the rows are gr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kgllm.ontology import Ontology
@@ -136,11 +136,13 @@ class Table:
             Having(_key(made[column]), operator, number)  # type: ignore[arg-type]
             for column, operator, number in self.having
         )
+        if having and aggregated and not plain:
+            return _of_groups(where, select, having, made)
         order: tuple[Order, ...] = ()
         if self.order is not None:
             order = (Order(_key(made[self.order.column]), self.order.descending, self.order.column.numeric),)
         unshown = tuple(p for c, p in made.items() if c not in self.columns and isinstance(p, Aggregate))
-        if len(select) == 1 and isinstance(select[0], Aggregate) and select[0].function == "count" and not unshown:
+        if len(select) == 1 and isinstance(select[0], Aggregate) and select[0].function == "count" and not order:
             return Query("count", where, select)
         return Query(
             "select",
@@ -162,6 +164,22 @@ class Table:
         yield from self.restrictions
         for group in (*self.apart, *self.absent):
             yield from group
+
+
+def _of_groups(
+    where: Group,
+    select: Sequence[Variable | Aggregate],
+    having: tuple[Having, ...],
+    made: Mapping[Column, Variable | Aggregate],
+) -> Query:
+    """How many things there are of which each fulfils a condition on a number. Raises ``ValueError`` for more."""
+    counted, *others = select
+    if others or not isinstance(counted, Aggregate) or counted.function != "count":
+        raise ValueError("a condition on groups needs what is grouped by")
+    unshown = tuple(part for part in made.values() if isinstance(part, Aggregate) and part != counted)
+    each = counted.variable
+    groups = Query("select", where, (each,), group_by=(each,), having=having, unshown=unshown)
+    return Query("count", replace(where, nested=(*where.nested, groups)), (counted,))
 
 
 def _is_within(path: RelationPath, shown: Sequence[RelationPath]) -> bool:
