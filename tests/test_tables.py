@@ -244,3 +244,62 @@ def test_a_noun_is_no_sort(question: str, expected: list[str]) -> None:
 
 def test_the_name_of_a_class_is_no_sort(ledger: Assistant) -> None:
     assert rows(ledger, "Show the order number and list price amount of the order by A1.") == {("A1", "90")}
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("What are the author names of authors without books who are from Norway?", {("Nils Berg",)}),
+        ("What are the author names of authors who do not have books and are from Norway?", {("Nils Berg",)}),
+        ("What are the author names of authors who are not from Norway and have books?", {("Iko Sato",)}),
+        ("What are the author names of authors without books from 2001?", {("Iko Sato",), ("Nils Berg",)}),
+        ("What are the author names of authors without books and copies?", set()),
+    ],
+)
+def test_a_denial_ends_with_its_clause(library: Assistant, question: str, expected: set[tuple[str, ...]]) -> None:
+    assert rows(library, question) == expected
+
+
+WORKSHOP = """
+@prefix : <https://example.org/> . @prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
+:Painter a rdfs:Class ; rdfs:label "painter" . :Canvas a rdfs:Class ; rdfs:label "canvas" .
+:Medal a rdfs:Class ; rdfs:label "medal" . :surname rdfs:label "surname" . :height rdfs:label "height" .
+:age rdfs:label "age" . :painted rdfs:label "painted by" . :won rdfs:label "won by" . :metal rdfs:label "metal" .
+:p1 a :Painter ; :surname "Rossi" ; :age 30 . :p2 a :Painter ; :surname "Kahn" ; :age 50 .
+:p3 a :Painter ; :surname "Lund" ; :age 70 . :p4 a :Painter ; :surname "Mbeki" ; :age 60 .
+:v1 a :Canvas ; :height 100 ; :age 900 ; :painted :p1 . :v2 a :Canvas ; :height 40 ; :age 800 ; :painted :p1 .
+:v3 a :Canvas ; :height 60 ; :age 700 ; :painted :p2 .
+:m1 a :Medal ; :metal "gold" ; :won :p1 . :m2 a :Medal ; :metal "tin" ; :won :p1 .
+:m3 a :Medal ; :metal "tin" ; :won :p3 .
+"""
+
+
+@pytest.fixture(scope="module")
+def workshop() -> Iterator[Assistant]:
+    """Painters, of whom one has canvases and medals, one canvases, one medals and one neither."""
+    with kgllm.open(rdflib.Graph().parse(data=WORKSHOP, format="turtle"), planner="embedded") as kg:
+        yield kg
+
+
+def test_each_thing_that_is_denied_is_absent_by_itself(workshop: Assistant) -> None:
+    assert rows(workshop, "What are the surnames of the painters without canvases or medals?") == {("Mbeki",)}
+    expected = {("Lund",), ("Mbeki",)}
+    assert rows(workshop, "What are the surnames of the painters without any canvases?") == expected
+
+
+def test_an_average_is_of_the_things_that_are_compared(workshop: Assistant) -> None:
+    expected = {("Lund",), ("Mbeki",)}
+    assert rows(workshop, "What are the surnames of the painters above the average age?") == expected
+
+
+def test_a_sum_beside_what_hangs_elsewhere_is_not_given(workshop: Assistant) -> None:
+    assert not rows(
+        workshop, "What are the surname, the total height of the canvases and the number of medals of each painter?"
+    )
+    expected = {("Rossi", "140"), ("Kahn", "60")}
+    assert rows(workshop, "What are the surname and the total height of the canvases of each painter?") == expected
+
+
+def test_things_are_not_ordered_by_how_often_they_are_themselves(workshop: Assistant) -> None:
+    assert len(rows(workshop, "What is the most common canvas?")) != 1  # not any one of them
+    assert rows(workshop, "What is the most common metal of the medals?") == {("tin",)}

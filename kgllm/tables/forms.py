@@ -116,6 +116,8 @@ class Forms:
             return True
         if common := by_kind.get("common"):
             shown = meant.attribute or best
+            if shown.step is None:  # each thing is one of itself
+                return True
             self._show(shown, sentence)
             self.parts.read.update([term, common])
             self.parts.order = Ordering(None, common.descending, int(common.value), by_count=True)

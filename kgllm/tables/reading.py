@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from kgllm.link import Links
-from kgllm.paths import RelationPath
+from kgllm.paths import RelationPath, Step
 from kgllm.readings import condition_on
 from kgllm.scoring import Scored
 from kgllm.tables.asked import Asked
@@ -46,6 +46,8 @@ def read_table(links: Links, lexicon: Lexicon) -> TableReading | None:
     parts = Parts()
     Conditions(asked, parts).read()
     Forms(asked, parts).read()
+    denials = sum(mark.kind == "not" for mark in asked.marks)
+    parts.each_absent = denials > 1 or bool({"or", "nor"} & asked.words)
     table = _made(parts, lexicon)
     if table is None or not _is_worth(table, parts, asked):
         return None
@@ -74,6 +76,8 @@ def _is_worth(table: Table, parts: Parts, asked: Asked) -> bool:
         return False
     is_named = any(r.anchors and not r.place.path.steps for r in table.restrictions)
     is_denied = any(mark.kind == "not" for mark in asked.marks)
+    if not asked.is_denial_clear():
+        return False
     return bool(table.absent) == is_denied and not (is_named and not parts.shown)
 
 
@@ -179,7 +183,7 @@ class _Maker:
             tuple(dict.fromkeys(columns)),
             tuple(dict.fromkeys(restrictions)),
             tuple((self._restriction(condition),) for condition in held if condition.apart),
-            (tuple(absent),) if absent else (),
+            _by_first_step(absent) if parts.each_absent else (tuple(absent),) if absent else (),
             tuple((Column(self._place(o), "count"), operator, _integer(value)) for o, operator, value in parts.having),
             order,
         )
@@ -218,6 +222,12 @@ class _Maker:
             return None
         place = self._place(order.option) if order.option is not None else Place(RelationPath())
         if order.by_count:
+            if (
+                order.option is not None
+                and self._is_root(order.option)
+                and not any(c.place.path.steps for c in columns)
+            ):
+                raise LookupError(order.option)  # each thing is one of itself
             return Limit(Column(place, "count"), order.descending, order.most)
         option = order.option
         numeric = option is not None and not option.is_ordered and self.lexicon.has_order(option)
@@ -233,13 +243,22 @@ class _Maker:
             terms = tuple(anchor.term for anchor in condition.anchors)
             return Restriction(place, operator, terms, anchors=condition.anchors)
         if condition.average:
-            return Restriction(place, operator, average=True, numeric=not condition.option.is_ordered)
+            of = (condition.option.cls, condition.option.path())
+            return Restriction(place, operator, average=of, numeric=not condition.option.is_ordered)
         if operator in {"contains", "starts"}:
             return Restriction(place, operator, tuple(Literal(value) for value in condition.values))
         if condition.values and not condition.option.is_numeric and condition.option.is_ordered:
             return _dated(place, condition)
         numbers = tuple(Literal(value, datatype=URIRef(XSD + "decimal")) for value in condition.values)
         return Restriction(place, operator, numbers, numeric=bool(numbers))
+
+
+def _by_first_step(absent: Sequence[Restriction]) -> tuple[tuple[Restriction, ...], ...]:
+    """What is absent, together what is said of the same things and each other thing by itself."""
+    groups: dict[tuple[Step, ...], list[Restriction]] = {}
+    for restriction in absent:
+        groups.setdefault(restriction.place.path.steps[:1], []).append(restriction)
+    return tuple(tuple(group) for group in groups.values())
 
 
 def _dated(place: Place, condition: Condition) -> Restriction:

@@ -47,7 +47,8 @@ class Column:
 class Restriction:
     """What has to stand at a place: one of the terms, or what compares with the first of them.
 
-    Without terms there only has to be something; ``average`` compares with the average of all.
+    Without terms there only has to be something; ``average`` compares with the average of what a path leads to from all
+    things of a class.
     """
 
     place: Place
@@ -55,7 +56,7 @@ class Restriction:
     terms: tuple[Literal | URIRef, ...] = ()
     numeric: bool = False
     anchors: tuple[Anchor, ...] = ()
-    average: bool = False
+    average: tuple[URIRef, RelationPath] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +109,11 @@ class Table:
     def to_query(self, ontology: Ontology) -> Query:
         """The query it stands for. Raises ``ValueError`` if it has no pattern."""
         columns = list(self._columns())
-        is_summed = any(column.function in {"sum", "avg"} for column in columns)
         shown = [column.place.path for column in columns]
-        loose = [r for r in self.restrictions if is_summed and not _is_within(r.place.path, shown)]
+        summed = [column.place.path for column in columns if column.function in {"sum", "avg"}]
+        if any(not _is_within(column.place.path, [path]) for path in summed for column in columns):
+            raise ValueError("what is summed would be counted for each thing of another branch")
+        loose = [r for r in self.restrictions if summed and not _is_within(r.place.path, shown)]
         tree = _Tree(ROOT, ontology)
         if not self.columns[0].place.path.steps or not self.steps():
             tree.ask_class((), self.cls)
@@ -225,18 +228,21 @@ class _Tree:
     def restrict(self, restriction: Restriction) -> None:
         """Have something at a place, and it be what is asked of it."""
         variable = self.add(restriction.place)
-        if restriction.average:
-            self._compare_with_average(variable, restriction)
+        if restriction.average is not None:
+            self._compare_with_average(variable, restriction, *restriction.average)
         elif restriction.operator == "=" and restriction.terms and not restriction.numeric:
             self._parts.append(Group(values=(Values(variable, restriction.terms),)))
         elif restriction.terms:
             compared = [Comparison(variable, restriction.operator, t, restriction.numeric) for t in restriction.terms]
             self._either.append(tuple((comparison,) for comparison in compared))
 
-    def _compare_with_average(self, variable: Variable, restriction: Restriction) -> None:
-        other = Variable(f"{variable.name}all")
-        path = restriction.place.path
-        (group,) = [path.group(Variable(f"{variable.name}any"), other, prefix=f"{variable.name}way")]
+    def _compare_with_average(
+        self, variable: Variable, restriction: Restriction, cls: URIRef, path: RelationPath
+    ) -> None:
+        thing, other = Variable(f"{variable.name}any"), Variable(f"{variable.name}all")
+        way = path.group(thing, other, prefix=f"{variable.name}way")
+        kind = typed(thing, cls, self._ontology, name=f"{variable.name}anytype")
+        group = replace(way, patterns=(*way.patterns, *kind.patterns), values=(*way.values, *kind.values))
         average = Aggregate("avg", other, f"{variable.name}average", numeric=restriction.numeric)
         self._nested.append(Query("select", group, (average,)))
         self._comparisons.append(
