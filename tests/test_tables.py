@@ -254,6 +254,10 @@ def test_the_name_of_a_class_is_no_sort(ledger: Assistant) -> None:
         ("What are the author names of authors who are not from Norway and have books?", {("Iko Sato",)}),
         ("What are the author names of authors without books from 2001?", {("Iko Sato",), ("Nils Berg",)}),
         ("What are the author names of authors without books and copies?", set()),
+        (
+            "Which author does not have any books? List the author name, country and age.",
+            {("Nils Berg", "Norway", "30")},
+        ),
     ],
 )
 def test_a_denial_ends_with_its_clause(library: Assistant, question: str, expected: set[tuple[str, ...]]) -> None:

@@ -181,10 +181,11 @@ class Asked:
         return any(m.kind == "not" and start <= m.first < place <= self._end_of_denial(m) for m in self.marks)
 
     def _end_of_denial(self, mark: Mark) -> int:
-        """Where the words that a denial is said of end: at the next clause behind the first term or name."""
+        """Where what a denial is said of ends: at the next clause or sentence behind the first term or name."""
         items: list[Term | Mention] = [*self.terms, *self.mentions]
         first = min((item.last for item in items if item.first >= mark.last), default=len(self.tokens))
-        ends = (p for p in range(first, len(self.tokens)) if self.tokens[p].lower in _CLAUSE)
+        sentences = {m.first for m in self.marks if m.kind == "sentence"}
+        ends = (p for p in range(first, len(self.tokens)) if p in sentences or self.tokens[p].lower in _CLAUSE)
         return next(ends, len(self.tokens))
 
     def is_denial_clear(self) -> bool:
