@@ -160,3 +160,157 @@ def test_a_denial_that_no_table_reads_is_not_answered(library: Assistant) -> Non
 
 def test_a_word_of_a_longer_name_is_not_taken_for_a_form(library: Assistant) -> None:
     assert rows(library, "What are the first name and country of Iko Sato?") == {("Iko", "Japan")}
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Which authors contain fish?",
+        "What is the average weight of the authors?",
+        "What are the author names of authors sorted by the number of prizes?",
+        "List the author names of all authors sorted by prizes.",
+        "Which author has the most prizes?",
+        "What are the author names of the authors older than the average prize?",
+    ],
+)
+def test_a_form_that_no_part_of_the_table_reads_is_not_answered_with_everything(
+    library: Assistant, question: str
+) -> None:
+    assert not rows(library, question)
+
+
+def test_an_order_is_by_a_number_of_things_or_by_what_is_shown(library: Assistant) -> None:
+    answer = library.ask("List the author names of the authors sorted by the number of books in descending order.")
+    assert [str(term) for term in answer.results] == ["Vera Holm", "Iko Sato"]
+    answer = library.ask("List the author names of all authors in alphabetical order.")
+    assert [str(term) for term in answer.results] == ["Iko Sato", "Nils Berg", "Vera Holm"]
+
+
+def test_both_of_two_numbers_are_read(library: Assistant) -> None:
+    expected = {("North Wind",), ("Paper Boats",)}
+    assert rows(library, "Show the titles of books with 120 or 180 pages.") == expected
+    assert rows(library, "Show the titles of books with pages of 120 or 180.") == expected
+    assert rows(library, "Show the titles of books with between 130 and 200 pages.") == {("Paper Boats",)}
+    assert rows(library, "What are the author names and the number of books for each?") == {
+        ("Vera Holm", "2"),
+        ("Iko Sato", "1"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("How many authors have at least 2 books?", {("1",)}),
+        ("How many countries have at least 2 authors?", {("1",)}),
+        ("How many authors have at least one book?", {("2",)}),
+        ("What are the author names of the 2 youngest authors?", {("Nils Berg",), ("Vera Holm",)}),
+        ("What are the 2 most common countries of the authors?", {("Norway",), ("Japan",)}),
+        (
+            "What are the author names of the top 1,000 youngest authors?",
+            {("Nils Berg",), ("Vera Holm",), ("Iko Sato",)},
+        ),
+    ],
+)
+def test_each_group_is_held_to_a_number_and_so_many_are_kept(
+    library: Assistant, question: str, expected: set[tuple[str, ...]]
+) -> None:
+    assert rows(library, question) == expected
+
+
+def test_an_order_of_counts_that_are_not_told_apart_is_no_count_of_all(library: Assistant) -> None:
+    assert rows(library, "How many books has the author with the most books?") != {("3",)}
+    assert rows(library, "How many books has the oldest author?") != {("3",)}
+    answer = library.ask("What is the average age of the authors of each country, sorted by age?")
+    assert [str(row[1]) for row in answer.rows.rows] == ["35", "62"]
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("Show the titles of the books and the rank", []),
+        ("Which order is the oldest?", ["extreme"]),
+        ("Show the books ranked by age", ["order"]),
+        ("Show the books and sort them by age", ["order"]),
+        ("Sort the books by age", ["order"]),
+        ("Count the books", ["count"]),
+        ("Count the number of books", ["count"]),
+        ("Show the account of the books", []),
+        ("Show the 3 youngest authors", ["extreme"]),
+    ],
+)
+def test_a_noun_is_no_sort(question: str, expected: list[str]) -> None:
+    assert kinds(question) == expected
+
+
+def test_the_name_of_a_class_is_no_sort(ledger: Assistant) -> None:
+    expected = {("https://example.org/o1", "80"), ("https://example.org/o2", "50")}
+    assert rows(ledger, "What is the average sale price amount for each order in the graph?") == expected
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("What are the author names of authors without books who are from Norway?", {("Nils Berg",)}),
+        ("What are the author names of authors who do not have books and are from Norway?", {("Nils Berg",)}),
+        ("What are the author names of authors who are not from Norway and have books?", {("Iko Sato",)}),
+        ("What are the author names of authors without books from 2001?", {("Iko Sato",), ("Nils Berg",)}),
+        ("What are the author names of authors without books and copies?", set()),
+        (
+            "Which author does not have any books? List the author name, country and age.",
+            {("Nils Berg", "Norway", "30")},
+        ),
+    ],
+)
+def test_a_denial_ends_with_its_clause(library: Assistant, question: str, expected: set[tuple[str, ...]]) -> None:
+    assert rows(library, question) == expected
+
+
+WORKSHOP = """
+@prefix : <https://example.org/> . @prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
+:Painter a rdfs:Class ; rdfs:label "painter" . :Canvas a rdfs:Class ; rdfs:label "canvas" .
+:Medal a rdfs:Class ; rdfs:label "medal" . :surname rdfs:label "surname" . :height rdfs:label "height" .
+:age rdfs:label "age" . :painted rdfs:label "painted by" . :won rdfs:label "won by" . :metal rdfs:label "metal" .
+:p1 a :Painter ; :surname "Rossi" ; :age 30 . :p2 a :Painter ; :surname "Kahn" ; :age 50 .
+:p3 a :Painter ; :surname "Lund" ; :age 70 . :p4 a :Painter ; :surname "Mbeki" ; :age 60 .
+:fee rdfs:label "fee" . :p1 :fee "1,200" . :p2 :fee "1,900" . :p3 :fee "1,100" . :p4 :fee "1,400" .
+:v1 a :Canvas ; :height 100 ; :age 900 ; :painted :p1 . :v2 a :Canvas ; :height 40 ; :age 800 ; :painted :p1 .
+:v3 a :Canvas ; :height 60 ; :age 700 ; :painted :p2 .
+:m1 a :Medal ; :metal "gold" ; :won :p1 . :m2 a :Medal ; :metal "tin" ; :won :p1 .
+:m3 a :Medal ; :metal "tin" ; :won :p3 .
+"""
+
+
+@pytest.fixture(scope="module")
+def workshop() -> Iterator[Assistant]:
+    """Painters, of whom one has canvases and medals, one canvases, one medals and one neither."""
+    with kgllm.open(rdflib.Graph().parse(data=WORKSHOP, format="turtle"), planner="embedded") as kg:
+        yield kg
+
+
+def test_each_thing_that_is_denied_is_absent_by_itself(workshop: Assistant) -> None:
+    assert rows(workshop, "What are the surnames of the painters without canvases or medals?") == {("Mbeki",)}
+    expected = {("Lund",), ("Mbeki",)}
+    assert rows(workshop, "What are the surnames of the painters without any canvases?") == expected
+
+
+def test_an_average_is_of_the_things_that_are_compared(workshop: Assistant) -> None:
+    expected = {("Lund",), ("Mbeki",)}
+    assert rows(workshop, "What are the surnames of the painters above the average age?") == expected
+
+
+def test_a_sum_beside_what_hangs_elsewhere_is_not_given(workshop: Assistant) -> None:
+    assert not rows(
+        workshop, "What are the surname, the total height of the canvases and the number of medals of each painter?"
+    )
+    expected = {("Rossi", "140"), ("Kahn", "60")}
+    assert rows(workshop, "What are the surname and the total height of the canvases of each painter?") == expected
+
+
+def test_things_are_not_ordered_by_how_often_they_are_themselves(workshop: Assistant) -> None:
+    assert len(rows(workshop, "What is the most common canvas?")) != 1  # not any one of them
+    assert rows(workshop, "What is the most common metal of the medals?") == {("tin",)}
+
+
+def test_numbers_with_commas_are_sorted_as_text(workshop: Assistant) -> None:
+    answer = workshop.ask("List the surnames of all painters sorted by fee in descending order.")
+    assert [str(term) for term in answer.results] == ["Kahn", "Mbeki", "Rossi", "Lund"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from kgllm.link import Candidate, Links
+from kgllm.link import Candidate, Links, Mention
 from kgllm.tables.lexicon import Lexicon, Option, Term
 from kgllm.tables.marks import Mark, marks
 from kgllm.terms import URIRef
@@ -21,6 +21,10 @@ leads to, of one named anywhere; what each step to the nearest of these takes; w
 _POSSESSIVE = frozenset(["s", "'s", "’s"])
 _LISTED = frozenset("of for from the all each every a an in to s any this these and or".split())  # noqa: SIM905
 _GRAMMAR = frozenset("named called value".split())  # noqa: SIM905
+_SORTS = frozenset("order orders sort sorts rank ranks".split())  # noqa: SIM905
+"""Nouns that are verbs of sorting where the graph has nothing of that name."""
+_CLAUSE = frozenset("and but who whose which that is are was were has have had do does did".split())  # noqa: SIM905
+"""Words that begin a new clause."""
 _OPENING = frozenset("'\"=“‘(:-")
 _FURTHEST = 4  # words between a term and what is said of it
 
@@ -34,6 +38,7 @@ class Asked:
         self.tokens = links.tokens
         self.words = {token.lower for token in self.tokens}
         names = [*lexicon.names(self.tokens), *((place, place + 1) for place, _ in lexicon.shared(self.tokens))]
+        names += [(p, p + 1) for p, t in enumerate(self.tokens) if t.lower in _SORTS and lexicon.is_name(t)]
         self.mentions = [
             m
             for m in links.mentions
@@ -171,9 +176,23 @@ class Asked:
         return next((word for word in reversed(words) if word in {"and", "or"}), None)
 
     def is_denied(self, place: int) -> bool:
-        """Whether a denial stands before a place in the same sentence."""
+        """Whether a denial stands before a place in the same sentence, and no new clause between the two."""
         start = max((m.last for m in self.marks if m.kind == "sentence" and m.last <= place), default=0)
-        return any(m.kind == "not" and start <= m.first < place for m in self.marks)
+        return any(m.kind == "not" and start <= m.first < place <= self._end_of_denial(m) for m in self.marks)
+
+    def _end_of_denial(self, mark: Mark) -> int:
+        """Where what a denial is said of ends: at the next clause or sentence behind the first term or name."""
+        items: list[Term | Mention] = [*self.terms, *self.mentions]
+        first = min((item.last for item in items if item.first >= mark.last), default=len(self.tokens))
+        sentences = {m.first for m in self.marks if m.kind == "sentence"}
+        ends = (p for p in range(first, len(self.tokens)) if p in sentences or self.tokens[p].lower in _CLAUSE)
+        return next(ends, len(self.tokens))
+
+    def is_denial_clear(self) -> bool:
+        """Whether no term or name is joined by "and" to what is denied, so that it may be denied or not."""
+        starts = {term.first for term in self.terms if term not in self.claimed} | {m.first for m in self.mentions}
+        ends = [self._end_of_denial(mark) for mark in self.marks if mark.kind == "not"]
+        return not any(end + 1 in starts and self.tokens[end].lower == "and" for end in ends if end < len(self.tokens))
 
     def numbers_between(self, first: int, last: int) -> list[Mark]:
         """The numbers between two places."""

@@ -48,20 +48,24 @@ class Conditions:
         """A number, with what is beside it: of how many things, or an attribute that it is a value of."""
         asked = self.asked
         if any(first <= mark.first < last for first, last in asked.texts):
+            self.parts.read.add(mark)
             return
         near = self._operator_before(mark)
         beyond = next((m for m in asked.marks if m.kind == "beyond" and m.first == mark.last), None)
         operator = self._operator(mark, near, beyond)
         is_word = not asked.tokens[mark.first].text[0].isdigit()
         if is_word and operator is None:
+            self.parts.read.update([mark] if mark.value == "1" else [])  # "which one"
             return
         start = near.first if near is not None and beyond is None else mark.first
-        behind = asked.behind(beyond.last if beyond is not None else mark.last)
+        behind = self._behind(beyond or mark)
         before = asked.before(start)
         if near is not None:  # "above age 20"
             before = next((t for t in asked.terms if near.last <= t.first and t.last == mark.first), before)
+        said = [mark, *(other for other in (near, beyond) if other is not None)]
         if operator is not None and behind is not None and (of := self._counted(behind)) is not None:
             asked.claimed.add(behind)
+            self.parts.read.update([behind, *said])
             self.parts.having.append((of, operator, mark.value))
             self.parts.said.append(of.score)
             return
@@ -70,11 +74,22 @@ class Conditions:
             if term is not None and (chosen := asked.attribute(term, ordered)) is not None:
                 self._claim(term, Condition(chosen, operator or "=", (mark.value,)), mark.first)
                 self._last = chosen
+                self.parts.read.update(said)
                 return
-        if self._last is not None and operator is not None and asked.joined_by(start) is not None:
-            self._hold(Condition(self._last, operator, (mark.value,)), mark.first)
+        is_listed = bool(asked.numbers_between(mark.first - 2, mark.first - 1))  # "in grade 9 or 10"
+        if self._last is not None and (operator is not None or is_listed) and asked.joined_by(start) is not None:
+            self._hold(Condition(self._last, operator or "=", (mark.value,)), mark.first)
+            self.parts.read.update(said)
         elif len(mark.value) == _YEAR and (year := self._year()) is not None:
             self._hold(Condition(year, operator or "=", (mark.value,)), mark.first)
+            self.parts.read.update(said)
+
+    def _behind(self, mark: Mark) -> Term | None:
+        """The term behind a number, or behind the next one if the two are joined: "between 2 and 5 pages"."""
+        following = next((m for m in self.asked.numbers_between(mark.last, mark.last + 2)), None)
+        if following is not None and self.asked.tokens[following.first - 1].lower in {"and", "or", "to"}:
+            return self._behind(following)
+        return self.asked.behind(mark.last)
 
     def _operator_before(self, mark: Mark) -> Mark | None:
         """The comparison that stands before a number, and before no other one; "between" stands before two."""
@@ -117,6 +132,7 @@ class Conditions:
         ordered = [o for o in term.attributes() if o.is_ordered] if term is not None else []
         if term is not None and (chosen := self.asked.attribute(term, ordered)) is not None:
             self._claim(term, Condition(chosen, cast(Operator, mark.value), average=True), mark.first)
+            self.parts.read.add(mark)
 
     def _text(self, mark: Mark) -> None:
         """What contains a text."""
@@ -124,6 +140,7 @@ class Conditions:
         text, term = next(texts, ""), self.asked.before(mark.first)
         if text and term is not None and (chosen := self.asked.attribute(term)) is not None:
             self._claim(term, Condition(chosen, cast(Operator, mark.value), (text,)), mark.first)
+            self.parts.read.add(mark)
 
     def _name(self, mention: Mention) -> None:
         """What is named, with the attribute or the class beside it."""
@@ -139,7 +156,9 @@ class Conditions:
             return (candidate.score + _SAID * is_said - _STEP * far, candidate.score)
 
         candidate = max(usable, key=fit)
-        asked.claimed.update([term for term in beside if self._is_said(term, mention, candidate)][:1])
+        said = [term for term in beside if self._is_said(term, mention, candidate)][:1]
+        asked.claimed.update(said)
+        self.parts.read.update(said)
         cls = min(asked.classes_of(candidate), key=asked.far)
         option = Option(candidate.score, cls)
         if candidate.value is not None:
@@ -157,6 +176,7 @@ class Conditions:
 
     def _claim(self, term: Term, condition: Condition, place: int) -> None:
         self.asked.claimed.add(term)
+        self.parts.read.add(term)
         self.parts.said.append(condition.option.score)
         self._hold(condition, place)
 

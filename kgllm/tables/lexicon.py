@@ -30,7 +30,7 @@ _MODIFIER = 0.75  # of a word of a name that is not its head
 _OPTIONS = 12  # meanings of a stretch that are kept
 _FAR = 4  # steps between classes that are joined
 _SAMPLE = 50  # values that tell whether a text writes numbers
-_IS_NUMBER = re.compile(r"\s*[+-]?[0-9][0-9,]*(?:\.[0-9]+)?\s*")
+_IS_NUMBER = re.compile(r"\s*[+-]?[0-9]+(?:\.[0-9]+)?\s*")
 _SHORT = 3  # letters of the shortest word that is a part of another
 
 
@@ -166,6 +166,10 @@ class Lexicon:
                 if any(option.score > _HEAD for option in self._exact(stretch)):
                     found.append((first, first + length))
         return found
+
+    def is_name(self, token: Token) -> bool:
+        """Whether a word is the whole name of a class or attribute."""
+        return any(option.score > _HEAD for option in self._exact([token]))
 
     def shared(self, tokens: Sequence[Token]) -> list[tuple[int, int]]:
         """Places of words of a list that are a name with the last one of it, as "first" in "first and last names"."""

@@ -50,6 +50,7 @@ _MORE = r"(?:more|greater|larger|higher|bigger|longer|older|heavier|later|better
 _LESS = r"(?:less|fewer|smaller|lower|shorter|younger|lighter|earlier|cheaper)"
 _NO = r"(?:no|not)"
 _THEM = r"(?: the| these| them| results?)*"
+_BY = r"(?: alphabetically| by| in)"
 _TEXT = r"(?:letters?|words?|substring|string|prefix|text)"
 
 _PATTERNS: tuple[tuple[MarkKind, str, bool, str], ...] = (
@@ -68,15 +69,18 @@ _PATTERNS: tuple[tuple[MarkKind, str, bool, str], ...] = (
     ("text", "contains", False, rf"(?:has|have|having|with) (?:the|a) {_TEXT}"),
     ("most", "", True, rf"{_THE}{_MOST_OF} {_OF}"),
     ("most", "", False, rf"{_THE}{_LEAST_OF} {_OF}"),
-    ("common", "", True, rf"{_THE}most (?:common|popular|frequent(?:ly)?|widely|used|spoken|often)"),
-    ("common", "", False, rf"{_THE}least (?:common|popular|frequent(?:ly)?|used|spoken)"),
+    ("common", "", True, rf"{_THE}most (?:common|frequent(?:ly)?|often)"),
+    ("common", "", False, rf"{_THE}least (?:common|frequent(?:ly)?|often)"),
     ("order", "", True, r"(?:in )?(?:descending|decreasing|reversed?(?: \w+)?) order(?: of| by)?"),
     ("order", "", False, rf"(?:in )?(?:the )?(?:{_RISING} )?order(?: of| by)|in {_RISING} order"),
-    ("order", "", False, rf"(?:and )?(?:order|sort|rank|arrange)(?:e?d)?{_THEM}(?: alphabetically| by| in)*"),
+    ("order", "", False, rf"(?:and )?(?:ordered|sorted|ranked|arranged){_THEM}{_BY}*"),
+    ("order", "", False, rf"(?<!the )(?<!an )(?:and )?(?:order|sort|rank|arrange){_THEM}{_BY}+"),
+    ("order", "", False, r"(?:order|sort|rank|arrange) (?:them|these|(?:the )?results?)"),
+    ("order", "", False, r"(?:^|(?<=[.?;!] )|and )(?:order|sort|rank|arrange)(?: the)?(?= \w)"),
     ("order", "", True, rf"from {_HIGHEST} to {_LOWEST}"),
     ("order", "", False, rf"from {_LOWEST} to {_HIGHEST}"),
     ("count", "", False, rf"how many{_DISTINCT}|{_THE}(?:total |different |distinct |unique )*{_OF}"),
-    ("count", "", False, r"the counts?|counts?(?= *[.?!,]|$)|count (?:the )?(?:number of )?"),
+    ("count", "", False, r"the counts?|counts?(?= *[.?!,]|$)|(?:^|(?<=[.?;!] ))count(?: all)?(?: the)?(?= \w)"),
     ("function", "avg", False, rf"{_THE}(?:averages?|mean)"),
     ("function", "sum", False, rf"{_THE}(?:total|sum of|sum|combined|overall)"),
     ("function", "max", False, rf"{_THE}(?:maximum|max|maximal)"),
@@ -91,7 +95,10 @@ _COMPILED = [
     (kind, value, descending, re.compile(rf"(?<![\w'’])(?:{pattern})(?![\w])", re.I))
     for kind, value, descending, pattern in _PATTERNS
 ]
-_FIRST = re.compile(rf"\b(?:top|first|last) (?P<many>{_NUMBER})\b|(?<!\w)(?P<before>{_NUMBER})\s*$", re.I)
+_FIRST = re.compile(
+    rf"\b(?:top|first|last) (?P<many>{_NUMBER})\b|(?<![\w,.])(?P<before>[0-9]{{1,3}}|{'|'.join(NUMBER_WORDS)})\s*$",
+    re.I,
+)
 _VALUE = re.compile(
     r"(?<![\w.-])(?P<value>[0-9][0-9,]*(?:\.[0-9]+)?)(?: (?P<scale>thousand|million|billion))?(?![\w-])", re.I
 )
@@ -114,7 +121,10 @@ def marks(question: str, tokens: Sequence[Token], *, taken: Sequence[tuple[int, 
             for mark in _extremes(question, tokens):
                 claim(mark)
         for match in pattern.finditer(question):
-            claim(Mark(kind, *_places(tokens, match.start(), match.end()), value, descending))
+            start, many = match.start(), value
+            if kind in {"common", "most"}:
+                start, many = _many(question, start)
+            claim(Mark(kind, *_places(tokens, start, match.end()), many, descending))
     for mark in [*_numbers(question, tokens), *_sentences(tokens)]:
         claim(mark)
     return sorted(found, key=lambda mark: mark.first)
@@ -130,15 +140,27 @@ def _extremes(question: str, tokens: Sequence[Token]) -> Iterator[Mark]:
     for extreme in superlatives(question):
         if question[extreme.start : extreme.end].lower() in {"maximum", "minimum"}:
             continue
-        first, last = _places(tokens, extreme.start, extreme.end)
-        many = "1"
-        if match := _FIRST.search(question[: extreme.start].rstrip()):
-            many = match["many"] or match["before"]
-        yield Mark("extreme", first, last, NUMBER_WORDS.get(many.lower(), many), extreme.descending, extreme.quantities)
+        start, many = _many(question, extreme.start)
+        first, last = _places(tokens, start, extreme.end)
+        yield Mark("extreme", first, last, many, extreme.descending, extreme.quantities)
     for match in re.finditer(rf"\b(?:the )?(?P<most>most|fewest|least|top (?P<many>{_NUMBER}))\b", question, re.I):
-        many = match["many"] or "1"
+        start, many = (match.start(), _plain(match["many"])) if match["many"] else _many(question, match.start())
         is_most = match["most"].lower() not in {"fewest", "least"}
-        yield Mark("most", *_places(tokens, match.start(), match.end()), NUMBER_WORDS.get(many.lower(), many), is_most)
+        yield Mark("most", *_places(tokens, start, match.end()), many, is_most)
+
+
+def _many(question: str, start: int) -> tuple[int, str]:
+    """Where a superlative begins with the number before it, and how many it asks for: "the 3 youngest"."""
+    match = _FIRST.search(question[:start].rstrip())
+    if match is None:
+        return start, "1"
+    is_beside = match["before"] is not None or not question[match.end() : start].strip()
+    return (match.start() if is_beside else start), _plain(match["many"] or match["before"])
+
+
+def _plain(number: str) -> str:
+    """A number in figures, whole and without commas."""
+    return str(int(float(NUMBER_WORDS.get(number.lower(), number).replace(",", ""))))
 
 
 def _numbers(question: str, tokens: Sequence[Token]) -> Iterator[Mark]:

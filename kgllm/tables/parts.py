@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 
 from kgllm.query import Function, Operator
 from kgllm.sketch import Anchor
-from kgllm.tables.lexicon import Option
+from kgllm.tables.lexicon import Option, Term
+from kgllm.tables.marks import Mark
 
 __all__ = ["Condition", "Counted", "Ordering", "Parts", "Shown"]
 
@@ -67,7 +68,10 @@ class Ordering:
 
 @dataclass(slots=True)
 class Parts:
-    """All of them; ``said`` has how surely each term means what it is taken for."""
+    """All of them; ``said`` has how surely each term means what it is taken for, ``read`` what they were read from.
+
+    ``each_absent`` if each thing of ``absent`` is denied by itself: "without books or awards".
+    """
 
     shown: list[Shown] = field(default_factory=list)
     counted: list[Counted] = field(default_factory=list)
@@ -75,6 +79,8 @@ class Parts:
     present: list[Option] = field(default_factory=list)
     held: list[Condition] = field(default_factory=list)
     absent: list[Condition] = field(default_factory=list)
+    each_absent: bool = False
     having: list[tuple[Option, Operator, str]] = field(default_factory=list)
     order: Ordering | None = None
     said: list[float] = field(default_factory=list)
+    read: set[Term | Mark] = field(default_factory=set)

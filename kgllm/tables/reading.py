@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from kgllm.link import Links
-from kgllm.paths import RelationPath
+from kgllm.paths import RelationPath, Step
 from kgllm.readings import condition_on
 from kgllm.scoring import Scored
 from kgllm.tables.asked import Asked
@@ -24,6 +24,8 @@ __all__ = ["TableReading", "read_table"]
 _YEAR = 4  # digits
 _FORMS = frozenset(["function", "each", "most", "common", "order", "not", "text", "average"])
 """Marks that only a table can answer to."""
+_READ = frozenset(["number", "average", "text", "function", "order", "each", "most", "common", "extreme"])
+"""Marks of which a table has to read every one: what is left out would change the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ def read_table(links: Links, lexicon: Lexicon) -> TableReading | None:
     parts = Parts()
     Conditions(asked, parts).read()
     Forms(asked, parts).read()
+    denials = sum(mark.kind == "not" for mark in asked.marks)
+    parts.each_absent = denials > 1 or bool({"or", "nor"} & asked.words)
     table = _made(parts, lexicon)
     if table is None or not _is_worth(table, parts, asked):
         return None
@@ -67,9 +71,13 @@ def _compares_names(asked: Asked) -> bool:
 
 
 def _is_worth(table: Table, parts: Parts, asked: Asked) -> bool:
-    """Whether a table asks for anything beyond what it names, and denies if the question does."""
+    """Whether a table reads every form, asks for more than what it names, and denies if the question does."""
+    if any(mark.kind in _READ and mark not in parts.read for mark in asked.marks):
+        return False
     is_named = any(r.anchors and not r.place.path.steps for r in table.restrictions)
     is_denied = any(mark.kind == "not" for mark in asked.marks)
+    if not asked.is_denial_clear():
+        return False
     return bool(table.absent) == is_denied and not (is_named and not parts.shown)
 
 
@@ -81,15 +89,18 @@ def _is_alone(table: Table, parts: Parts, asked: Asked) -> bool:
 
 
 def _scored(table: Table, parts: Parts, asked: Asked, *, is_alone: bool) -> Scored:
-    """A table with the features of a reading; what a mark or a term stands for is explained."""
-    stretches = [(item.first, item.last) for item in asked.terms] + [(item.first, item.last) for item in asked.marks]
-    stretches += [(item.first, item.last) for item in asked.mentions] + list(asked.texts)
+    """A table with the features of a reading; what was read from a mark, a term or a name is explained."""
+    used = list(table.anchors())
+    steps = set(table.steps())
+    read = [*parts.read, *(mark for mark in asked.marks if mark.kind not in _READ)]
+    read += [term for term in asked.terms if term.options[0].step in steps]
+    stretches = [(item.first, item.last) for item in [*read, *(anchor.mention for anchor in used)]]
+    stretches += list(asked.texts)
     covered = {place for first, last in stretches for place in range(first, last)}
     telling = set(content_tokens(list(asked.tokens)))
     explained = [place in covered for place, token in enumerate(asked.tokens) if token in telling]
     share = sum(explained) / len(explained) if explained else 1.0
     said = parts.said or [0.5]
-    used = list(table.anchors())
     named = [anchor.candidate.score for anchor in used]
     features = {
         "coverage": share,
@@ -159,6 +170,8 @@ class _Maker:
         if not columns:
             is_value = order is not None and order.column.function is None and not parts.present
             columns = [order.column] if order is not None and is_value else [Column(Place(RelationPath()))]
+        if parts.order is not None and (order is None or all(column.function for column in columns)):
+            return None  # an order of what is not told apart
         held = _merged(parts.held, self.root)
         restrictions = [Restriction(self._place(option)) for option in parts.present if option.cls != self.root]
         restrictions += [self._restriction(condition) for condition in held if not condition.apart]
@@ -170,7 +183,7 @@ class _Maker:
             tuple(dict.fromkeys(columns)),
             tuple(dict.fromkeys(restrictions)),
             tuple((self._restriction(condition),) for condition in held if condition.apart),
-            (tuple(absent),) if absent else (),
+            _by_first_step(absent) if parts.each_absent else (tuple(absent),) if absent else (),
             tuple((Column(self._place(o), "count"), operator, _integer(value)) for o, operator, value in parts.having),
             order,
         )
@@ -205,13 +218,24 @@ class _Maker:
 
     def _order(self, columns: Sequence[Column]) -> Limit | None:
         order = self.parts.order
-        if order is None or (not order.by_count and any(column.function for column in columns)):
+        if order is None:
             return None
         place = self._place(order.option) if order.option is not None else Place(RelationPath())
         if order.by_count:
+            if (
+                order.option is not None
+                and self._is_root(order.option)
+                and not any(c.place.path.steps for c in columns)
+            ):
+                raise LookupError(order.option)  # each thing is one of itself
             return Limit(Column(place, "count"), order.descending, order.most)
-        numeric = order.option is not None and not order.option.is_ordered
-        return Limit(Column(place, numeric=numeric), order.descending, order.most)
+        option = order.option
+        numeric = option is not None and not option.is_ordered and self.lexicon.has_order(option)
+        computed = [column for column in columns if column.function]
+        if not computed:
+            return Limit(Column(place, numeric=numeric), order.descending, order.most)
+        by = next((column for column in columns if column.place == place), None)
+        return Limit(by, order.descending, order.most) if by is not None else None
 
     def _restriction(self, condition: Condition) -> Restriction:
         place, operator = self._place(condition.option), condition.operator
@@ -219,13 +243,22 @@ class _Maker:
             terms = tuple(anchor.term for anchor in condition.anchors)
             return Restriction(place, operator, terms, anchors=condition.anchors)
         if condition.average:
-            return Restriction(place, operator, average=True, numeric=not condition.option.is_ordered)
+            of = (condition.option.cls, condition.option.path())
+            return Restriction(place, operator, average=of, numeric=not condition.option.is_ordered)
         if operator in {"contains", "starts"}:
             return Restriction(place, operator, tuple(Literal(value) for value in condition.values))
         if condition.values and not condition.option.is_numeric and condition.option.is_ordered:
             return _dated(place, condition)
         numbers = tuple(Literal(value, datatype=URIRef(XSD + "decimal")) for value in condition.values)
         return Restriction(place, operator, numbers, numeric=bool(numbers))
+
+
+def _by_first_step(absent: Sequence[Restriction]) -> tuple[tuple[Restriction, ...], ...]:
+    """What is absent, together what is said of the same things and each other thing by itself."""
+    groups: dict[tuple[Step, ...], list[Restriction]] = {}
+    for restriction in absent:
+        groups.setdefault(restriction.place.path.steps[:1], []).append(restriction)
+    return tuple(tuple(group) for group in groups.values())
 
 
 def _dated(place: Place, condition: Condition) -> Restriction:

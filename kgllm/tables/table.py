@@ -6,7 +6,7 @@ the paths says. A row is shown once; where a column is computed, the rows are gr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kgllm.ontology import Ontology
@@ -47,7 +47,8 @@ class Column:
 class Restriction:
     """What has to stand at a place: one of the terms, or what compares with the first of them.
 
-    Without terms there only has to be something; ``average`` compares with the average of all.
+    Without terms there only has to be something; ``average`` compares with the average of what a path leads to from all
+    things of a class.
     """
 
     place: Place
@@ -55,7 +56,7 @@ class Restriction:
     terms: tuple[Literal | URIRef, ...] = ()
     numeric: bool = False
     anchors: tuple[Anchor, ...] = ()
-    average: bool = False
+    average: tuple[URIRef, RelationPath] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +109,11 @@ class Table:
     def to_query(self, ontology: Ontology) -> Query:
         """The query it stands for. Raises ``ValueError`` if it has no pattern."""
         columns = list(self._columns())
-        is_summed = any(column.function in {"sum", "avg"} for column in columns)
         shown = [column.place.path for column in columns]
-        loose = [r for r in self.restrictions if is_summed and not _is_within(r.place.path, shown)]
+        summed = [column.place.path for column in columns if column.function in {"sum", "avg"}]
+        if any(not _is_within(column.place.path, [path]) for path in summed for column in columns):
+            raise ValueError("what is summed would be counted for each thing of another branch")
+        loose = [r for r in self.restrictions if summed and not _is_within(r.place.path, shown)]
         tree = _Tree(ROOT, ontology)
         if not self.columns[0].place.path.steps or not self.steps():
             tree.ask_class((), self.cls)
@@ -136,11 +139,13 @@ class Table:
             Having(_key(made[column]), operator, number)  # type: ignore[arg-type]
             for column, operator, number in self.having
         )
+        if having and aggregated and not plain:
+            return _of_groups(where, select, having, made)
         order: tuple[Order, ...] = ()
         if self.order is not None:
             order = (Order(_key(made[self.order.column]), self.order.descending, self.order.column.numeric),)
         unshown = tuple(p for c, p in made.items() if c not in self.columns and isinstance(p, Aggregate))
-        if len(select) == 1 and isinstance(select[0], Aggregate) and select[0].function == "count" and not unshown:
+        if len(select) == 1 and isinstance(select[0], Aggregate) and select[0].function == "count" and not order:
             return Query("count", where, select)
         return Query(
             "select",
@@ -162,6 +167,22 @@ class Table:
         yield from self.restrictions
         for group in (*self.apart, *self.absent):
             yield from group
+
+
+def _of_groups(
+    where: Group,
+    select: Sequence[Variable | Aggregate],
+    having: tuple[Having, ...],
+    made: Mapping[Column, Variable | Aggregate],
+) -> Query:
+    """How many things there are of which each fulfils a condition on a number. Raises ``ValueError`` for more."""
+    counted, *others = select
+    if others or not isinstance(counted, Aggregate) or counted.function != "count":
+        raise ValueError("a condition on groups needs what is grouped by")
+    unshown = tuple(part for part in made.values() if isinstance(part, Aggregate) and part != counted)
+    each = counted.variable
+    groups = Query("select", where, (each,), group_by=(each,), having=having, unshown=unshown)
+    return Query("count", replace(where, nested=(*where.nested, groups)), (counted,))
 
 
 def _is_within(path: RelationPath, shown: Sequence[RelationPath]) -> bool:
@@ -207,18 +228,21 @@ class _Tree:
     def restrict(self, restriction: Restriction) -> None:
         """Have something at a place, and it be what is asked of it."""
         variable = self.add(restriction.place)
-        if restriction.average:
-            self._compare_with_average(variable, restriction)
+        if restriction.average is not None:
+            self._compare_with_average(variable, restriction, *restriction.average)
         elif restriction.operator == "=" and restriction.terms and not restriction.numeric:
             self._parts.append(Group(values=(Values(variable, restriction.terms),)))
         elif restriction.terms:
             compared = [Comparison(variable, restriction.operator, t, restriction.numeric) for t in restriction.terms]
             self._either.append(tuple((comparison,) for comparison in compared))
 
-    def _compare_with_average(self, variable: Variable, restriction: Restriction) -> None:
-        other = Variable(f"{variable.name}all")
-        path = restriction.place.path
-        (group,) = [path.group(Variable(f"{variable.name}any"), other, prefix=f"{variable.name}way")]
+    def _compare_with_average(
+        self, variable: Variable, restriction: Restriction, cls: URIRef, path: RelationPath
+    ) -> None:
+        thing, other = Variable(f"{variable.name}any"), Variable(f"{variable.name}all")
+        way = path.group(thing, other, prefix=f"{variable.name}way")
+        kind = typed(thing, cls, self._ontology, name=f"{variable.name}anytype")
+        group = replace(way, patterns=(*way.patterns, *kind.patterns), values=(*way.values, *kind.values))
         average = Aggregate("avg", other, f"{variable.name}average", numeric=restriction.numeric)
         self._nested.append(Query("select", group, (average,)))
         self._comparisons.append(
