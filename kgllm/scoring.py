@@ -50,6 +50,7 @@ _IMPLIED = 0.6  # a literal says by itself which property it is a value of, a cl
 _HALF_SAID = 0.2  # similarity to a word from which a step is no mere guess
 _TELLING = 0.4  # similarity from which a word is taken to name a class or relation
 _MOST = 0.7  # of what a word tells most of, its similarity to a place that it says
+_NAMES = 0.8  # similarity from which a word is another one for a class, and not merely like it
 _SURE = 0.6  # score from which a mention is taken to be one
 _NAMES_ITS_KIND = re.compile(
     r"\bwhose\b|\bwho (?:is|are|was|were) the\b|\bwer (?:ist|sind|war|waren) d(?:er|ie|as)\b", re.I
@@ -321,7 +322,7 @@ class Scorer:
             return True
         before = branch.path.places[:here]
         start = before[-1] if before else branch.anchor.place
-        named = ~self.question.beside(branch.anchor) & (self.similarities.of_place(start) >= _SURE)
+        named = ~self.question.beside(branch.anchor) & (self.similarities.of_place(start) >= _NAMES)
         if len(set(self.similarities.phrase_of[named])) > before.count(start):
             return True
         said = self.similarities.of_step(branch.path.steps[here]) >= IS_NAMED
@@ -340,6 +341,8 @@ class Scorer:
         ]
         places += [self.similarities.of_any(self._inverses(step)) for step in sketch.steps()]
         open_words = set(unspent)
+        if None in sketch.place(self.ontology):  # what is asked for is of no class: its noun says of what kind it is
+            open_words -= {self.question.asked}
         for branch in sketch.branches:
             starts = (branch.anchor.place, *branch.path.places)
             for here, step in enumerate(branch.path.steps):

@@ -168,7 +168,11 @@ _ASKS_ELSE = re.compile(r"\b(?:which|what|whom|how many)\b|\ban? \w+ or an? \w+\
 """Of a question that begins with a verb: "is it a man or a woman" asks which."""
 _ENDS_ASKING = re.compile(r"\b(?:who|whom|what|when|where|(?:which|what) [\w-]+(?: [\w-]+)?)[.!]?$", re.I)
 _ANY = re.compile(r"^(?:(?:is|are|was|were) there|do(?:es)? (?:we|it|anyone|anything)|gibt es)\b|\bany\b", re.I)
-_NEGATION = re.compile(r"\b(?:not|never|without|neither|nor|nicht|nie|ohne|kein\w*)\b|\w+n['’]t\b", re.I)
+_NEGATION = re.compile(
+    r"\b(?:not|never|without|neither|nor|lack(?:s|ed|ing)?|nicht|nie|ohne|kein\w*)\b|\w+n['’]t\b"
+    r"|\bno\b(?! (?:more|less|fewer|later|earlier|longer|matter)\b|[. ]*[0-9])",
+    re.I,
+)
 _SHARING = re.compile(
     r"\b(?:same|shar(?:e|es|ed|ing)|together|also|fellow|in common|another|gemeinsam|zusammen|auch)\b|\bco-", re.I
 )

@@ -13,7 +13,7 @@ from kgllm.link import link
 from kgllm.plan_embedded import EmbeddedPlanner
 from kgllm.scoring import FEATURES
 from kgllm.similarity import Vocabulary
-from kgllm.words import content_tokens, tokenize
+from kgllm.words import content_tokens, is_negated, tokenize
 from tests.asking import named
 
 STORE = """
@@ -94,3 +94,31 @@ def test_the_older_has_the_greater_age_and_the_earlier_birth(store: Assistant) -
     with kgllm.open(rdflib.Graph().parse(data=AGES, format="turtle"), planner="embedded") as kg:
         assert set(named(kg, "Who is older, Ann Hart or Bob Lang?")) == {"Bob Lang"}
         assert set(named(kg, "Who is younger, Ann Hart or Bob Lang?")) == {"Ann Hart"}
+
+
+BAND = """
+@prefix : <https://example.org/> . @prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
+:Musician a rdfs:Class ; rdfs:label "musician" . :Album a rdfs:Class ; rdfs:label "album" .
+:plays rdfs:label "plays" . :producer rdfs:label "producer" .
+:ines a :Musician ; rdfs:label "Ines Roy" ; :plays :drums . :olga a :Musician ; rdfs:label "Olga Fort" ; :plays :drums .
+:drums rdfs:label "drums" . :salt a :Album ; rdfs:label "Salt" ; :producer :ines . :tin a :Album ; rdfs:label "Tin" .
+"""
+
+
+def test_a_noun_says_what_things_of_no_class_are() -> None:
+    with kgllm.open(rdflib.Graph().parse(data=BAND, format="turtle"), planner="embedded") as kg:
+        assert named(kg, "Which instruments does Ines Roy play?") == ["drums"]
+        assert named(kg, "Which musicians play the drums?") == ["Ines Roy", "Olga Fort"]
+
+
+@pytest.mark.parametrize(
+    ("question", "denies"),
+    [
+        ("Which albums have no producer?", True),
+        ("Which albums lack a producer?", True),
+        ("Which albums have no more than two songs?", False),
+        ("Who sang no. 5?", False),
+    ],
+)
+def test_no_and_lack_deny(question: str, denies: bool) -> None:
+    assert is_negated(question) == denies
