@@ -196,4 +196,4 @@ def test_a_server_that_dies_over_a_request_ends_it_with_an_error(vllm_server_to_
         dying.join()
         with pytest.raises(ModelServerError, match=r"answered before, and is gone|gave no whole answer"):
             completing.result()
-        assert time.monotonic() - began < 24
+        assert time.monotonic() - began < 60
