@@ -85,6 +85,10 @@ class Links:
     spare: tuple[Mention, ...] = ()
     unclear: str = ""
 
+    def named(self) -> list[Mention]:
+        """The mentions that surely name a node or a value."""
+        return [m for m in self.mentions if m.score >= _NAME and m.candidates[0].kind in {"node", "value"}]
+
     def around_names(self) -> str:
         """The words outside the names of several words that the question surely has."""
         named = [m for m in self.mentions if m.score >= _NAME and m.last - m.first > 1]

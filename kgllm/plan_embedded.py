@@ -42,7 +42,6 @@ _KEPT = 28
 _TRIED = 12  # readings that are run, at most
 _MARGIN = 0.1  # how far below the best a reading may score and still be run
 _LEAST = 0.33  # fit below which a reading is not run
-_NAMED = 0.6  # score from which a mention names something
 _CLEAR = 0.6  # fit from which the words name relations, so that they describe nothing else
 _VAGUE = 0.5  # fit below which a reading that names no node comes after what the words describe
 _LEAST_YES = 0.55  # the same for a yes or no, which is an answer however little it has to do with the question
@@ -112,7 +111,7 @@ class EmbeddedPlanner:
                 yield from self._described(links, ())
             return
         ranked = self._ranked(links, table)
-        is_named = any(m.score >= _NAMED and m.candidates[0].kind in {"node", "value"} for m in links.mentions)
+        is_named = bool(links.named())
         is_read = bool(ranked) and is_named and ranked[0].fit >= _CLEAR
         if is_description and not is_read and not is_table:
             yield from self._described(links, ())

@@ -36,7 +36,6 @@ _NAMING = frozenset("the a an called named titled is are was were der die das na
 _ASKING = frozenset(["which", "what", "many", "list", "name", "show", "all"])
 _IN_A_NOUN_PHRASE = frozenset(["the", "a", "an", "all", "of"])
 _LONGEST_PHRASE = 6
-_NAMED = 0.6  # score from which a mention names something
 
 
 class QuestionWords:
@@ -60,8 +59,9 @@ class QuestionWords:
         phrases = {number: [pairs[place]] for number, place in enumerate(self.places) if place in pairs}
         self.similarities: Similarities = vocabulary.compare(self.words, phrases)
         self.importance = self.similarities.importance()
-        named = [m for m in links.mentions if m.score >= _NAMED and m.candidates[0].kind in {"node", "value"}]
+        named = links.named()
         self.free = np.array([not any(m.first <= p < m.last for m in named) for p in self.places], dtype=bool)
+        self._beside: dict[tuple[int, int], NDArray[np.bool_]] = {}
         self.shares = shares(links.question)
         self._ends_asking = ends_asking(links.question)
         self.head = self._head_noun(vocabulary)
@@ -113,9 +113,12 @@ class QuestionWords:
 
     def beside(self, anchor: Anchor) -> NDArray[np.bool_]:
         """Which words stand where they say what an anchor is: "the movie Alien", "Alien is a movie"."""
-        first, last = anchor.mention.first, anchor.mention.last
+        stretch = first, last = anchor.mention.first, anchor.mention.last
+        if stretch in self._beside:
+            return self._beside[stretch]
         behind = " ".join(token.lower for token in self.links.tokens[last : last + 2])
         last += 2 * (_IS_A.fullmatch(behind) is not None)
         before = self.links.tokens[first - 1] if first else None
         first -= 1 + (before is not None and (not before.is_word or before.lower in _NAMING))
-        return np.array([first <= place <= last for place in self.places], dtype=bool)
+        self._beside[stretch] = np.array([first <= place <= last for place in self.places], dtype=bool)
+        return self._beside[stretch]

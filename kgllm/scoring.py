@@ -51,7 +51,6 @@ _HALF_SAID = 0.2  # similarity to a word from which a step is no mere guess
 _TELLING = 0.4  # similarity from which a word is taken to name a class or relation
 _MOST = 0.7  # of what a word tells most of, its similarity to a place that it says
 _NAMES = 0.8  # similarity from which a word is another one for a class, and not merely like it
-_SURE = 0.6  # score from which a mention is taken to be one
 _NAMES_ITS_KIND = re.compile(
     r"\bwhose\b|\bwho (?:is|are|was|were) the\b|\bwer (?:ist|sind|war|waren) d(?:er|ie|as)\b", re.I
 )
@@ -113,6 +112,7 @@ class Scorer:
         self.words = self.question.words
         self.similarities = self.question.similarities
         self.importance = self.question.importance
+        self._named = links.named()
         self._kinds_of: dict[Place, Place] = {}
 
     def rough(self, path: RelationPath, anchor: Anchor) -> float:
@@ -140,7 +140,7 @@ class Scorer:
         anchors = list(sketch.anchors())
         is_open = self.question.open(anchors)
         aligned, left_over, returns = self._aligned(sketch, is_open)
-        unused = sum(m.score for m in self.links.mentions if m.score >= _SURE and self._is_unused(m, anchors))
+        unused = sum(m.score for m in self._named if self._is_unused(m, anchors))
         used = [anchor.candidate.score for anchor in anchors]
         backward = sum(
             self._is_backward(branch.path, branch.anchor.place, number)
@@ -169,8 +169,8 @@ class Scorer:
         return Scored(sketch, np.array(features, dtype=np.float64), *signs)
 
     def _is_unused(self, mention: Mention, anchors: Sequence[Anchor]) -> bool:
-        """Whether a mention names what none of the anchors is, and does not say what kind of thing one of them is."""
-        if mention.candidates[0].kind not in {"node", "value"} or any(a.mention.overlaps(mention) for a in anchors):
+        """Whether a name is that of none of the anchors, and does not say what kind of thing one of them is."""
+        if any(a.mention.overlaps(mention) for a in anchors):
             return False
         inside = np.array([mention.first <= place < mention.last for place in self.question.places], dtype=bool)
         kinds = (self.similarities.of_place(a.place) * self.question.beside(a) for a in anchors)

@@ -6,7 +6,7 @@ English is read in full, German as far as its question words, function words and
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import zip_longest
@@ -375,7 +375,6 @@ def fixed_phrases() -> list[str]:
     return [*(kind for kinds in KINDS.values() for kind in kinds), *sorted(quantities)]
 
 
-@lru_cache(maxsize=64)  # every reading of a question asks it
 def is_descending(quantities: Sequence[str], label: str, *, descending: bool) -> bool:
     """The order that an extreme of some quantities asks for: the oldest has the first birth date, but the greatest age.
 
@@ -385,25 +384,28 @@ def is_descending(quantities: Sequence[str], label: str, *, descending: bool) ->
     return descending != ("age" in label.lower().split() and "age" in quantities)
 
 
+@lru_cache(maxsize=64)  # every reading of a question asks it
 def superlative(question: str, *, comparative: bool = False) -> Superlative | None:
     """The extreme that a question asks for, with ``comparative`` the greater of two; ``None`` if it asks for none."""
     table = {word: _EXTREMES[of] for word, of in _COMPARATIVES.items()} if comparative else _EXTREMES
-    for word in sorted(table, key=len, reverse=True):
-        if match := re.search(rf"\b{word}[rsn]?\b", question, re.I):
-            quantities, descending = table[word]
-            return Superlative(tuple(quantities.split()), descending, match.start(), match.end())
-    return None
+    return next(_extremes(question, table), None)
 
 
 def superlatives(question: str) -> list[Superlative]:
     """Every extreme that a question asks for, in order of place."""
     found: list[Superlative] = []
-    for word in sorted(_EXTREMES, key=len, reverse=True):
-        quantities, descending = _EXTREMES[word]
-        for match in re.finditer(rf"\b{word}[rsn]?\b", question, re.I):
-            if not any(other.start <= match.start() < other.end for other in found):
-                found.append(Superlative(tuple(quantities.split()), descending, match.start(), match.end()))
+    for extreme in _extremes(question, _EXTREMES):
+        if not any(other.start <= extreme.start < other.end for other in found):
+            found.append(extreme)
     return sorted(found, key=lambda extreme: extreme.start)
+
+
+def _extremes(question: str, table: Mapping[str, tuple[str, bool]]) -> Iterator[Superlative]:
+    """The extremes of a table wherever a question has their words, the longest words first."""
+    for word in sorted(table, key=len, reverse=True):
+        quantities, descending = table[word]
+        for match in re.finditer(rf"\b{word}[rsn]?\b", question, re.I):
+            yield Superlative(tuple(quantities.split()), descending, match.start(), match.end())
 
 
 def most_or_fewest(question: str) -> tuple[bool, int, int] | None:

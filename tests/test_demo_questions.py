@@ -14,6 +14,7 @@ import pytest
 from kgllm import Answer, Assistant
 from kgllm.ontology import is_vocabulary
 from kgllm.terms import Literal, URIRef, n3
+from tests.demo_file import graph
 
 ROOT = Path(__file__).resolve().parents[1]
 SPACE = "https://example.org/spaceflight/"
@@ -68,14 +69,6 @@ COUNTED: dict[str, str] = {
     "Which missions did John Young command?": "?x sf:commander space:John_Young .",
 }
 QUESTIONS = [*GOLD, *COUNTED]
-
-
-@cache
-def graph() -> ox.Store:
-    store = ox.Store()
-    for file in ("examples/spaceflight.ttl", "ontologies/spaceflight-ontology.ttl"):
-        store.load(path=ROOT / file, format=ox.RdfFormat.TURTLE)
-    return store
 
 
 @cache

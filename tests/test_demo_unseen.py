@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,11 @@ import pytest
 
 from kgllm import Assistant
 from kgllm.evaluate import evaluate
+from tests.demo_file import graph
 
 ROOT = Path(__file__).resolve().parents[1]
 QUESTIONS = ROOT / "tests/demo_questions.jsonl"
 LINES: list[dict[str, Any]] = [json.loads(line) for line in QUESTIONS.read_text().splitlines()]
-
-
-@cache
-def graph() -> ox.Store:
-    store = ox.Store()
-    for file in ("examples/spaceflight.ttl", "ontologies/spaceflight-ontology.ttl"):
-        store.load(path=ROOT / file, format=ox.RdfFormat.TURTLE)
-    return store
 
 
 def asked_of_the_file(sparql: str) -> list[tuple[str, ...]]:

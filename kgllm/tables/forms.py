@@ -15,7 +15,7 @@ from kgllm.tables.lexicon import Option, Term
 from kgllm.tables.marks import Mark
 from kgllm.tables.parts import Condition, Counted, Ordering, Parts, Shown
 from kgllm.terms import URIRef
-from kgllm.words import is_function_word
+from kgllm.words import is_descending, is_function_word
 
 __all__ = ["Forms"]
 
@@ -82,8 +82,8 @@ class Forms:
         if chosen is None and classes:  # "sort the authors by age"
             self._be_there(classes[0], term)
         if chosen is not None and self.parts.order is None:
-            is_descending = any(mark.descending for mark in orders)
-            self.parts.order = Ordering(chosen, is_descending, None, by_count=chosen.step is None)
+            is_reversed = any(mark.descending for mark in orders)
+            self.parts.order = Ordering(chosen, is_reversed, None, by_count=chosen.step is None)
             self.parts.read.update([term, *orders, *counts])
 
     def _turn(self, mark: Mark) -> None:
@@ -196,9 +196,8 @@ class Forms:
         return True
 
     def _is_descending(self, option: Option, mark: Mark) -> bool:
-        """The direction of an extreme: the youngest has the latest date of birth, but the least age."""
         label = self.asked.lexicon.ontology.label(option.step.property) if option.step is not None else ""
-        return mark.descending != ("age" in label.lower().split() and "age" in mark.quantities)
+        return is_descending(mark.quantities, label, descending=mark.descending)
 
     def _quantity(self, cls: URIRef, mark: Mark) -> Option | None:
         """The attribute of a class that an adjective may mean."""
