@@ -168,15 +168,9 @@ def _meant_nodes(words: Sequence[str], index: Index) -> list[URIRef]:
     """The nodes nearest in meaning to each word, the nearest of every word before the second ones."""
     if not words:
         return []
-    scores, rows = index.vectors.search(index.phrase_vectors(words), k=_NEAR_A_WORD)
-    found = index.descriptions([int(row) for row in dict.fromkeys(rows.flatten().tolist())])
     near = [
-        [
-            found[int(row)].iri
-            for score, row in zip(*pair, strict=True)
-            if int(row) in found and score >= _LEAST_MEANT and found[int(row)].kind == "node"
-        ]
-        for pair in zip(scores, rows, strict=True)
+        [found.iri for score, found in hits if score >= _LEAST_MEANT and found.kind == "node"]
+        for hits in index.nearest_each(index.phrase_vectors(words), k=_NEAR_A_WORD)
     ]
     return [iri for place in zip_longest(*(iris[:_PER_WORD] for iris in near)) for iri in place if iri is not None]
 

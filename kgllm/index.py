@@ -6,7 +6,9 @@ On disk an index is a folder of generations (``kgllm.generations``). One generat
     ontology.json   the ontology, stated and observed
     nodes.sqlite    descriptions and values by row
     names.sqlite    names by row, exact and fuzzy
-    vectors.npy     one unit vector a row of descriptions
+    vectors.npy     one unit vector a row of descriptions, to be searched
+    adapter.npy     the matrix that the vectors of questions go through, where one was learned
+    embedded.npy    the vectors of the descriptions before the adapter and their neighbours changed them
     words.npy       one vector a word of the descriptions, in the order of words.json
     phrases.npy     one unit vector a name of a class or property, in the order of phrases.json
     embedder/       the ONNX export of the embedder
@@ -26,8 +28,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import kgllm
+from kgllm.adapter import ENOUGH_PAIRS, MOST_PAIRS, adapted, draw_together, with_neighbours
 from kgllm.coverage import WordTable
 from kgllm.descriptions import Description, Value, describe_graph, values_of
 from kgllm.errors import DamagedIndexError
@@ -36,17 +40,19 @@ from kgllm.names import NameIndex, NameRow
 from kgllm.ontology import Ontology
 from kgllm.ontology_reading import read_ontology
 from kgllm.protocols import Embedder, GraphStore, Hit, Progress, VectorIndex, Vectors
-from kgllm.terms import Literal, Namespaces, URIRef, n3, parse_term
+from kgllm.terms import Literal, Namespaces, Term, URIRef, n3, parse_term
+from kgllm.vocabularies import RDF_TYPE
 from kgllm.words import fixed_phrases
 
 __all__ = ["Index", "IndexSettings", "fill_generation"]
 
-FORMAT = 5
+FORMAT = 6
 _ENUMERATED = 40  # distinct values of a property that is taken to name kinds of things: countries, states, degrees
 _MOST_ENUMERATED = 400
 _REORDERED = 50  # descriptions nearest in meaning that search looks at word by word; 400 find no more
 _COVERAGE = 0.4  # its weight beside the cosine; between 0.3 and 0.5 it makes no difference (benchmarks/search.py)
 _SAME_NAME = 0.9  # likeness from which a name is the text, perhaps mistyped
+_MOST_EDGES = 1_000_000  # between nodes; a graph with more is searched without its neighbours
 _ABBREVIATES = 0.8  # score of a name that a word in capitals has the initials of
 
 
@@ -92,6 +98,8 @@ class Index:
             f"{(folder / 'nodes.sqlite').absolute().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False
         )
         self._words = WordTable(folder)
+        adapter = folder / "adapter.npy"
+        self._adapter: Vectors | None = np.load(adapter, allow_pickle=False) if adapter.exists() else None
         self._phrases: dict[str, int] = {
             text: row for row, text in enumerate(json.loads((folder / "phrases.json").read_text(encoding="utf-8")))
         }
@@ -163,12 +171,21 @@ class Index:
     def nearest(self, text: str, *, k: int, among: Sequence[int] | None = None) -> list[Hit]:
         """The ``k`` descriptions nearest in meaning to a text, best first; ``among`` restricts them to some rows."""
         subset = None if among is None else np.asarray(among, dtype=np.int64)
-        scores, rows = self.vectors.search(self.embedder.embed([text]), k=k, subset=subset)
-        found = self.descriptions([int(row) for row in rows[0]])
         return [
-            Hit(found[int(row)].iri, float(max(0.0, score)), found[int(row)].kind, text, found[int(row)].text)
-            for score, row in zip(scores[0], rows[0], strict=True)
-            if int(row) in found
+            Hit(found.iri, max(0.0, score), found.kind, text, found.text)
+            for score, found in self.nearest_each(self.embedder.embed([text]), k=k, among=subset)[0]
+        ]
+
+    def nearest_each(
+        self, vectors: Vectors, *, k: int, among: NDArray[np.int64] | None = None
+    ) -> list[list[tuple[float, Description]]]:
+        """For each vector of a text, the ``k`` nearest descriptions with their cosines, best first."""
+        asked = vectors if self._adapter is None else adapted(vectors, self._adapter)
+        scores, rows = self.vectors.search(asked, k=k, subset=among)
+        found = self.descriptions([int(row) for row in dict.fromkeys(rows.flatten().tolist())])
+        return [
+            [(float(score), found[int(row)]) for score, row in zip(*pair, strict=True) if int(row) in found]
+            for pair in zip(scores, rows, strict=True)
         ]
 
     def search(self, text: str, *, k: int = 10) -> list[Hit]:
@@ -211,13 +228,13 @@ class Index:
 
     def _by_meaning(self, text: str, *, k: int) -> list[Hit]:
         """The descriptions nearest to a text, by the vector of the whole and by how much of it their words cover."""
-        nearest = self.nearest(text, k=k)
-        if not self._words:
-            return nearest
-        covered = self._words.of_each(text, [hit.text for hit in nearest], embed=self.phrase_vectors)
+        (nearest,) = self.nearest_each(self.embedder.embed([text]), k=k)
+        weight = _COVERAGE if self._words else 0.0
+        said = [_words_said(found) for _, found in nearest]
+        covered = self._words.of_each(text, said, embed=self.phrase_vectors) if weight else [0.0] * len(said)
         return [
-            replace(hit, score=(hit.score + _COVERAGE * share) / (1 + _COVERAGE))
-            for hit, share in zip(nearest, covered, strict=True)
+            Hit(found.iri, (max(0.0, score) + weight * share) / (1 + weight), found.kind, text, found.text)
+            for (score, found), share in zip(nearest, covered, strict=True)
         ]
 
     def popular(self, k: int) -> list[URIRef]:
@@ -292,9 +309,9 @@ def fill_generation(
     (folder / "phrases.json").write_text(json.dumps(phrases, ensure_ascii=False), encoding="utf-8")
     before_embedding = time.perf_counter()
     texts = [description.text for description in descriptions]
-    WordTable.build(folder, [d.text for d in descriptions if d.description], embedder)
+    WordTable.build(folder, [_words_said(d) for d in descriptions if d.description], embedder)
     vectors, embedded = _embed(texts, embedder, previous, progress)
-    save_array(folder / "vectors.npy", vectors)
+    save_array(folder / "vectors.npy", _learned(folder, vectors, descriptions, store, embedder, progress))
     save_array(folder / "phrases.npy", embedder.embed(phrases))
     (folder / "texts.json").write_text(json.dumps([_digest(text) for text in texts]), encoding="utf-8")
     after_embedding = time.perf_counter()
@@ -321,7 +338,8 @@ def _embed(texts: Sequence[str], embedder: Embedder, previous: Path | None, prog
     """Vectors of all texts, and how many of them had to be embedded."""
     known: dict[str, Vectors] = {}
     if previous is not None and (previous / "texts.json").exists():
-        old = np.load(previous / "vectors.npy", mmap_mode="r", allow_pickle=False)
+        changed = previous / "embedded.npy"
+        old = np.load(changed if changed.exists() else previous / "vectors.npy", mmap_mode="r", allow_pickle=False)
         if old.shape[1:] == (embedder.dimension,):
             known = dict(zip(json.loads((previous / "texts.json").read_text()), old, strict=True))
     missing = [text for text in dict.fromkeys(texts) if _digest(text) not in known]
@@ -330,6 +348,54 @@ def _embed(texts: Sequence[str], embedder: Embedder, previous: Path | None, prog
     for row, text in enumerate(texts):
         vectors[row] = fresh[text] if text in fresh else known[_digest(text)]
     return vectors, len(missing)
+
+
+def _learned(
+    folder: Path,
+    vectors: Vectors,
+    descriptions: Sequence[Description],
+    store: GraphStore,
+    embedder: Embedder,
+    progress: Progress,
+) -> Vectors:
+    """The vectors to be searched: those of the texts, and what the graph's own names and neighbours teach."""
+    described = [row for row, description in enumerate(descriptions) if description.description]
+    if not described:
+        return vectors
+    save_array(folder / "embedded.npy", vectors)
+    if len(described) >= ENOUGH_PAIRS:
+        progress("learn from the graph's own names", 0, 1)
+        chosen = np.random.default_rng(0).permutation(described)[:MOST_PAIRS]
+        adapter = draw_together(
+            embedder.embed([descriptions[row].label for row in chosen]),
+            embedder.embed([descriptions[row].description for row in chosen]),
+        )
+        save_array(folder / "adapter.npy", adapter)
+        vectors = adapted(vectors, adapter)
+    return with_neighbours(
+        vectors, _edges(store, {descriptions[row].iri: (row, descriptions[row]) for row in described})
+    )
+
+
+def _edges(store: GraphStore, described: Mapping[Term | None, tuple[int, Description]]) -> NDArray[np.int64]:
+    """The pairs of rows of like descriptions, shape (m, 2), that some triple joins; none of a graph with too many.
+
+    A class is like a class, a property like a property, and a node like those that share a class with it.
+    """
+    query = f"SELECT ?s ?o WHERE {{ ?s ?p ?o . FILTER(isIRI(?s) && isIRI(?o) && ?p != <{RDF_TYPE}>) }}"
+    found = store.select(query, timeout_s=600, limit=_MOST_EDGES)
+    pairs = []
+    for s, o in found.rows if found.complete else []:
+        if s in described and o in described:
+            (subject, one), (object_, other) = described[s], described[o]
+            if one.kind == other.kind and (one.kind != "node" or set(one.types) & set(other.types)):
+                pairs.append((subject, object_))
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+def _words_said(description: Description) -> str:
+    """All that a description says: every name, and the text."""
+    return " ".join([*(name for name, _ in description.names), description.text])
 
 
 def _name_rows(descriptions: Sequence[Description], values: Sequence[Value]) -> Iterable[NameRow]:

@@ -12,6 +12,7 @@ from itertools import islice
 
 from kgllm.confidence import probability, signs
 from kgllm.descriptions import is_name_like
+from kgllm.exclusion import leave_out, without_exclusion
 from kgllm.link import Links
 from kgllm.names import normalise
 from kgllm.paths import RelationPath
@@ -106,6 +107,7 @@ class EmbeddedPlanner:
         longest = _LONG_TEXT if is_description else _LONGEST_READ
         table = self._table(links)
         is_table = table is not None and table.alone
+        links, excluded = without_exclusion(links) if table is None else (links, ())
         if not is_table and (is_negated(links.around_names()) or len(links.tokens) > longest):
             if is_description:
                 yield from self._described(links, ())
@@ -123,7 +125,7 @@ class EmbeddedPlanner:
         for tried, item in enumerate(sure):
             after = [other.score for other in ranked if other.score <= item.score and other.query != item.query]
             seen = signs(item.scored, after=after, tried=tried)
-            yield Plan(item.query, probability(seen), self._concepts(item, links), seen)
+            yield Plan(leave_out(item.query, excluded), probability(seen), self._concepts(item, links), seen)
 
     def _expected_classes(self, links: Links) -> tuple[URIRef, ...]:
         """The class that the question names, or those of the kind that its question word asks for."""

@@ -135,7 +135,8 @@ def check(
         Path | None, typer.Argument(help="Triples to check as if they were added; - for stdin. Without: the graph.")
     ] = None,
     claim: Annotated[
-        str | None, typer.Option("--claim", metavar="TEXT", help="Sentences to check against the graph; - for stdin.")
+        list[str] | None,
+        typer.Option("--claim", metavar="TEXT", help="Sentences to check against the graph; repeatable; - for stdin."),
     ] = None,
 ) -> int:
     """The graph, or a file of triples, against the ontology and the shapes; or sentences against the graph.
@@ -143,10 +144,10 @@ def check(
     Formats: text, json. Exits with 4 if it does not conform or a sentence is contradicted, with 3 if the graph does
     not bear a sentence out, with 5 if it could not be checked to the end.
     """
-    if claim is not None:
+    if claim:
         if file is not None:
             raise typer.BadParameter("give a file of triples or --claim, not both")
-        return _check_claim(common, sys.stdin.read() if claim == "-" else claim)
+        return _check_claim(common, "\n".join(sys.stdin.read() if text == "-" else text for text in claim))
     from kgllm.checking import check as run_check
 
     form = common.chosen_format("text", "json")

@@ -268,14 +268,21 @@ class Lexicon:
         return option.is_ordered or (option.step is not None and self.has_numbers(option.step.property))
 
     def _joins(self, start: URIRef) -> Mapping[URIRef, tuple[RelationPath, bool]]:
-        """The shortest path from a class to each other; True where it leads to things of other classes too."""
+        """The shortest path from a class to each other; True where it leads to things of other classes too.
+
+        Of two of one length, that of the commoner properties: the crew of a mission, not its commander.
+        """
         reached: dict[URIRef, tuple[RelationPath, bool]] = {start: (RelationPath(), False)}
         own = frozenset(self.ontology.populated(start))
+        for cls in self.classes:  # what is of a class is of those above it, and may be of one below it
+            kinds = frozenset(self.ontology.populated(cls))
+            if cls != start and (own <= kinds or kinds <= own):
+                reached[cls] = (RelationPath(), not own <= kinds)
         ahead: deque[tuple[Place, RelationPath]] = deque([(own, RelationPath())])
         seen: set[URIRef | None] = set(own)
         while ahead:
             place, path = ahead.popleft()
-            for step, ends, literal in self.schema.steps_from(place):
+            for step, ends, literal in sorted(self.schema.steps_from(place), key=self._commonest_first):
                 if literal:
                     continue
                 for end in sorted((e for e in ends if e is not None and e not in seen), key=str):
@@ -290,6 +297,10 @@ class Lexicon:
                 path, _ = min(below, key=lambda item: len(item[0].steps))
                 reached[cls] = (path, True)
         return reached
+
+    def _commonest_first(self, found: tuple[Step, Place, bool]) -> int:
+        step = found[0]
+        return -sum(self.ontology.properties[prop].count for prop in step.members or (step.property,))
 
     def distance(self, one: URIRef, other: URIRef) -> int:
         """How many steps it is from one class to another; more than any where they are not joined."""
