@@ -44,4 +44,4 @@ def test_so_many_are_right_and_so_many_of_those_without_an_answer_refused(demo: 
     answers = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
     without = {line["id"] for line in LINES if not (line.get("rows") or line["answer_nt"])}
     assert sum(answer["abstained"] for answer in answers if answer["id"] in without) >= 17
-    assert sum(answer["scores"]["exact"] == 1 for answer in answers if answer["id"] not in without) >= 34
+    assert sum(answer["scores"]["exact"] == 1 for answer in answers if answer["id"] not in without) >= 37
