@@ -28,6 +28,7 @@ from sparql_to_query import NotExpressibleError, compiled
 import kgllm
 from kgllm import Assistant
 from kgllm.candidates import candidates, graph_terms, pools_for
+from kgllm.datatypes import is_number
 from kgllm.evaluate import evaluate
 from kgllm.link import link
 from kgllm.plan_embedded import EmbeddedPlanner
@@ -36,7 +37,6 @@ from kgllm.query import Query
 from kgllm.query_json import write_query
 from kgllm.query_schema import ABSTAIN, Handles, PlanError
 from kgllm.questions import read_questions
-from kgllm.scoring import is_number
 from kgllm.similarity import Vocabulary
 
 SETS = ("metaqa", "pathquestion", "wc2014", "ck25", "cwd")

@@ -16,10 +16,10 @@ import rdflib
 from rdflib.paths import AlternativePath, InvPath, MulPath, SequencePath
 
 from kgllm.ceiling import algebra
+from kgllm.datatypes import is_number
 from kgllm.ontology import RDF_TYPE, RDFS_SUBCLASS
 from kgllm.pattern import XSD, Comparison, Computed, Group, Path, TriplePattern, Variable
 from kgllm.query import Aggregate, Column, Having, Order, Query
-from kgllm.scoring import is_number
 from kgllm.terms import BNode, Literal, URIRef
 
 __all__ = ["NotExpressibleError", "column_names", "compiled"]

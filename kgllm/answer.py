@@ -196,6 +196,12 @@ _PREPOSITIONS = frozenset(["by", "in", "on", "at", "of", "for", "to", "from", "w
 _VERBS = frozenset(["is", "are", "was", "were", "has", "have", "had", "contains", "includes", "measures", "carries"])
 
 
+def is_verbal(label: str) -> bool:
+    """Whether a label joins two names as a verb does: "walked on", "has part"; not "commander"."""
+    words = label.split()
+    return words[0] in _VERBS or words[-1] in _PREPOSITIONS or (words[0].endswith("ed") and len(words) > 1)
+
+
 def sentence(triple: Triple, labels: Mapping[Node, str]) -> str:
     """One triple as an English sentence, made of labels alone.
 
@@ -212,7 +218,7 @@ def sentence(triple: Triple, labels: Mapping[Node, str]) -> str:
     words = label.split()
     if words[-1] == "by":
         return f"{subject} is {label} {object_}."
-    if words[0] in _VERBS or words[-1] in _PREPOSITIONS or (words[0].endswith("ed") and len(words) > 1):
+    if is_verbal(label):
         return f"{subject} {label} {object_}."
     return f"The {label} of {subject} is {object_}."
 
@@ -303,7 +309,7 @@ def _lead(query: Query, labels: Mapping[Node, str], *, plural: bool) -> str:
 def _sentence_with_place(pattern: TriplePattern, labels: Mapping[Node, str], *, plural: bool) -> str | None:
     label = name_of(pattern.predicate, labels).replace("{", "(").replace("}", ")")  # type: ignore[arg-type]
     words = label.split()
-    verbal = words[0] in _VERBS or words[-1] in _PREPOSITIONS or (words[0].endswith("ed") and len(words) > 1)
+    verbal = is_verbal(label)
     if isinstance(pattern.object, Variable) and isinstance(pattern.subject, URIRef):
         subject = name_of(pattern.subject, labels).replace("{", "(").replace("}", ")")
         if words[-1] == "by":

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import zip_longest
 from typing import TypeVar
 
+from kgllm.datatypes import is_date
 from kgllm.index import Index
 from kgllm.link import Links, Mention
 from kgllm.names import normalise
@@ -19,7 +20,6 @@ from kgllm.plan_embedded import EmbeddedPlanner
 from kgllm.protocols import Hit, Reranker
 from kgllm.query_schema import Handles, Pools
 from kgllm.reranking import best_first
-from kgllm.scoring import is_date
 from kgllm.terms import Literal, URIRef
 from kgllm.vocabularies import XSD
 from kgllm.words import bounds, content_tokens, numbers_in_words

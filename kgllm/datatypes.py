@@ -9,10 +9,21 @@ from typing import TypeAlias
 from kgllm.terms import Literal, Term, URIRef
 from kgllm.vocabularies import LEAST_OF_INTEGERS, NUMERIC, XSD
 
-__all__ = ["Value", "comparable", "has_value_of", "ill_typed", "number_in"]
+__all__ = ["Value", "comparable", "has_value_of", "ill_typed", "is_date", "is_number", "number_in"]
 
 Value: TypeAlias = tuple[str, int | float | str | bool]
+_DATE_TYPES = ("#date", "#dateTime", "#gYear", "#gYearMonth", "#time")
 _INEXACT = {XSD + "double", XSD + "float", XSD + "decimal"}
+
+
+def is_number(iri: URIRef | None) -> bool:
+    """Whether a datatype is one of numbers."""
+    return str(iri) in NUMERIC
+
+
+def is_date(iri: URIRef | None) -> bool:
+    """Whether a datatype is one of dates or years."""
+    return iri is not None and str(iri).endswith(_DATE_TYPES)
 
 
 def comparable(term: Term) -> Value:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 from kgllm.ontology import (
     ALIAS_PROPERTIES,
@@ -83,6 +84,7 @@ def describe_graph(
     nameless = {iri for iri, draft in drafts.items() if not draft.names}
     if nameless:
         _read_texts(store, drafts, _name_like(ontology), languages, timeout_s, is_name=True, only=nameless)
+        _join_names(store, drafts, ontology, nameless, timeout_s)
     terms: list[Description] = []
     for cls in ontology.classes.values():
         terms.append(_describe_term(cls.iri, "class", cls.label, cls.names, cls.description, drafts))
@@ -173,6 +175,22 @@ def _read_texts(
                 drafts[s].names.append((place * 10 + rank, text, language))
             elif text:
                 drafts[s].descriptions.append((place * 100 + rank, text))
+
+
+_GIVEN, _FAMILY = frozenset(["given", "first"]), frozenset(["family", "last"])
+
+
+def _join_names(
+    store: GraphStore, drafts: dict[URIRef, _Draft], ontology: Ontology, only: set[URIRef], timeout_s: float
+) -> None:
+    """Name a person whose names are stated apart by both together."""
+    words = {prop.iri: set(readable(local_name(prop.iri)).split()) for prop in ontology.properties.values()}
+    for given, family in product(words, words):
+        if is_name_like(given) and is_name_like(family) and words[given] & _GIVEN and words[family] & _FAMILY:
+            query = f"SELECT ?s ?given ?family WHERE {{ ?s <{given}> ?given ; <{family}> ?family }}"
+            for s, one, other in whole(store, query, timeout_s):
+                if isinstance(s, URIRef) and s in only and isinstance(one, Literal) and isinstance(other, Literal):
+                    drafts[s].names.append((-1, " ".join(f"{one} {other}".split()), ""))
 
 
 def _describe_term(

@@ -1,4 +1,4 @@
-"""Overview: what is in a graph, counted by SPARQL: classes, properties, languages, prefixes, and what lacks a name."""
+"""Overview: what is in a graph, counted by SPARQL, some of its nodes, the dates it covers, and what one can ask."""
 
 from __future__ import annotations
 
@@ -10,27 +10,33 @@ from typing import Literal as OneOfStrings
 
 import pyoxigraph as ox
 
+from kgllm.datatypes import is_date
 from kgllm.ontology import NAME_PROPERTIES, RDF_TYPE, Ontology, Property, is_vocabulary
 from kgllm.ontology_reading import whole
+from kgllm.samples import Samples
 from kgllm.sources import Source
+from kgllm.suggestions import suggestions
 from kgllm.terms import Literal, Namespaces, URIRef, clean, n3
 from kgllm.workspace import Workspace
 
-__all__ = ["ClassCount", "Overview", "PropertyCount", "overview"]
+__all__ = ["ClassCount", "DateRange", "Overview", "PropertyCount", "overview"]
 
 _VOID = "http://rdfs.org/ns/void#"
 _DCTERMS = "http://purl.org/dc/terms/"
 _XSD = "http://www.w3.org/2001/XMLSchema#"
 _SHOWN = 12  # classes and properties on one screen
+_EXAMPLES = 3  # nodes of a class
+_DATED = 4  # properties whose dates are shown
 
 
 @dataclass(frozen=True, slots=True)
 class ClassCount:
-    """A class and how many nodes are stated to be in it."""
+    """A class and how many nodes are stated to be in it; of the commonest classes, the names of some of them."""
 
     iri: URIRef
     label: str
     count: int
+    examples: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +56,21 @@ class PropertyCount:
 
 
 @dataclass(frozen=True, slots=True)
+class DateRange:
+    """A property with dates, as the graph writes the first and the last of them."""
+
+    iri: URIRef
+    label: str
+    first: str
+    last: str
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """What is in a graph. ``nodes`` are its distinct IRIs and blank nodes that are subject or object of a triple.
 
     ``languages`` counts the names by language tag, ``""`` being none; ``unnamed`` the subjects with an IRI but no name.
+    ``questions`` are some that the graph has an answer to, made from paths that it has.
     The ontology is ``stated`` if it says more of its terms than that they are there; ``observed`` if the data alone
     shows it.
     """
@@ -69,6 +86,8 @@ class Overview:
     languages: dict[str, int]
     prefixes: dict[str, str]
     ontology: OneOfStrings["stated", "observed"]
+    dates: tuple[DateRange, ...] = ()
+    questions: tuple[str, ...] = ()
     namespaces: Namespaces = field(default_factory=Namespaces)
 
     def to_json(self) -> dict[str, Any]:
@@ -79,7 +98,10 @@ class Overview:
             "nodes": self.nodes,
             "subjects": self.subjects,
             "unnamed": self.unnamed,
-            "classes": [{"iri": n3(c.iri), "label": c.label, "count": c.count} for c in self.classes],
+            "classes": [
+                {"iri": n3(c.iri), "label": c.label, "count": c.count, "examples": list(c.examples)}
+                for c in self.classes
+            ],
             "properties": [
                 {"iri": n3(p.iri), "label": p.label, "count": p.count}
                 | {"domains": [n3(c) for c in p.domains], "ranges": [n3(c) for c in p.ranges]}
@@ -88,6 +110,8 @@ class Overview:
             "languages": self.languages,
             "prefixes": self.prefixes,
             "ontology": self.ontology,
+            "dates": [{"iri": n3(d.iri), "label": d.label, "first": d.first, "last": d.last} for d in self.dates],
+            "questions": list(self.questions),
         }
 
     def to_void(self) -> str:
@@ -136,7 +160,8 @@ class Overview:
         )
         yield f"\n{len(counted)} classes with instances" + _of(len(self.classes), len(counted))
         for c in counted[:_SHOWN]:
-            yield f'{c.count:>10,}  {clean(curie(c.iri))} ! "{clean(c.label)}"'
+            examples = f"   {', '.join(c.examples)}, …" if len(c.examples) < c.count else f"   {', '.join(c.examples)}"
+            yield f'{c.count:>10,}  {clean(curie(c.iri))} ! "{clean(c.label)}"{examples if c.examples else ""}'
         yield from _more(len(counted))
         yield f"\n{len(self.properties)} properties"
         for p in sorted(self.properties, key=lambda p: p.is_plumbing)[:_SHOWN]:
@@ -145,7 +170,13 @@ class Overview:
         yield from _more(len(self.properties))
         languages = ", ".join(f"{clean(tag) or 'no tag'} {count:,}" for tag, count in self.languages.items())
         yield f"\nnames      {languages or 'none'}; {self.unnamed:,} of {self.subjects:,} subjects have none"
+        if self.dates:
+            ranges = ", ".join(f"{clean(d.label)} {clean(d.first)} to {clean(d.last)}" for d in self.dates)
+            yield f"dates      {ranges}"
         yield f"prefixes   {', '.join(map(clean, self.prefixes)) or 'none'}"
+        if self.questions:
+            yield "\none can ask"
+            yield from (f"  {question}" for question in self.questions)
 
     def _either(self, classes: Sequence[URIRef]) -> str:
         """Classes or datatypes in short; by label where no prefix shortens them."""
@@ -176,7 +207,8 @@ def overview(workspace: Workspace) -> Overview:
             timeout_s,
         )
     }
-    classes = [ClassCount(c.iri, c.label, c.instances) for c in ontology.classes.values()]
+    samples = Samples(store, workspace.settings.languages, timeout_s=timeout_s)
+    classes = sorted(ontology.classes.values(), key=lambda c: (-c.instances, c.iri))
     used = sorted(counts, key=lambda p: (-counts[p], p))
     source = workspace.source
     return Overview(
@@ -190,13 +222,37 @@ def overview(workspace: Workspace) -> Overview:
             "?s",
             f"?s ?p ?o . FILTER(isIRI(?s)) FILTER NOT EXISTS {{ VALUES ?name {{ {names} }} ?s ?name ?text }}",
         ),
-        classes=tuple(sorted(classes, key=lambda c: (-c.count, c.iri))),
+        classes=tuple(
+            ClassCount(
+                c.iri,
+                c.label,
+                c.instances,
+                samples.instances(c.iri, most=_EXAMPLES) if place < _SHOWN and c.instances else (),
+            )
+            for place, c in enumerate(classes)
+        ),
         properties=tuple(_property(iri, counts[iri], ontology) for iri in used),
         languages=dict(sorted(languages.items(), key=lambda pair: (-pair[1], pair[0]))),
         prefixes=_prefixes_in_use(workspace, [*counts, *(c.iri for c in classes)]),
         ontology="stated" if len(ontology.axioms) > 0 else "observed",
+        dates=tuple(_dates(workspace, ontology)),
+        questions=tuple(made.question for made in suggestions(ontology, samples)),
         namespaces=workspace.namespaces,
     )
+
+
+def _dates(workspace: Workspace, ontology: Ontology) -> Iterator[DateRange]:
+    """The first and last date of the properties that have the most."""
+    dated = [
+        (sum(s.count for s in kinds), prop)
+        for prop in ontology.relations()
+        if (kinds := [s for s in prop.signatures if s.literal and s.object is not None and is_date(s.object)])
+    ]
+    for _, prop in sorted(dated, key=lambda item: (-item[0], item[1].iri))[:_DATED]:
+        query = f"SELECT (MIN(?o) AS ?first) (MAX(?o) AS ?last) WHERE {{ ?s {n3(prop.iri)} ?o }}"
+        ((first, last),) = whole(workspace.store, query, workspace.timeout_s)
+        if first is not None and last is not None:
+            yield DateRange(prop.iri, prop.label, str(first), str(last))
 
 
 def _count(workspace: Workspace, variable: str, pattern: str) -> int:

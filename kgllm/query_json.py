@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from kgllm.datatypes import is_number
 from kgllm.ontology import RDF_TYPE, Ontology, Signature
 from kgllm.query import (
     Aggregate,
@@ -26,7 +27,6 @@ from kgllm.query import (
     column_name,
 )
 from kgllm.query_schema import FUNCTIONS, MOST_ROWS, OPERATORS, ORDERINGS, VARIABLES, Handles, PlanError
-from kgllm.scoring import is_number
 from kgllm.terms import Literal, URIRef
 
 __all__ = ["parse_query", "write_query"]

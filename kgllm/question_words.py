@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kgllm.alignment import Side
+from kgllm.claims.wordings import ARTICLES, BE, HAVE
 from kgllm.link import Links
 from kgllm.similarity import Similarities, Vocabulary
 from kgllm.sketch import Anchor
@@ -110,6 +111,13 @@ class QuestionWords:
         if behind and behind[0].lower in _POSSESSIVE:
             return "right"
         return "left" if self._ends_asking else None
+
+    def is_object(self, anchor: Anchor) -> bool:
+        """Whether grammar says that it is what things have: "have Apollo 8 as", "whose next mission is Apollo 8"."""
+        tokens, first, last = self.links.tokens, anchor.mention.first, anchor.mention.last
+        before = [token.lower for token in tokens[:first] if token.lower not in ARTICLES]
+        is_had = bool(before) and before[-1] in HAVE and [token.lower for token in tokens[last : last + 1]] == ["as"]
+        return is_had or (bool(before) and before[-1] in BE and "whose" in before)
 
     def beside(self, anchor: Anchor) -> NDArray[np.bool_]:
         """Which words stand where they say what an anchor is: "the movie Alien", "Alien is a movie"."""

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from kgllm.datatypes import is_date, is_number
 from kgllm.link import Links
 from kgllm.paths import Place, RelationPath, SchemaGraph
 from kgllm.reach import Reach
-from kgllm.scoring import Scorer, is_date, is_number
+from kgllm.scoring import Scorer
 from kgllm.similarity import Vocabulary
 from kgllm.sketch import Anchor, Branch, Condition, Extreme, Sketch
 from kgllm.terms import Literal, URIRef

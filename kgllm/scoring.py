@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kgllm.alignment import outward
+from kgllm.datatypes import is_date, is_number
 from kgllm.link import Links, Mention
 from kgllm.ontology import Ontology
 from kgllm.paths import Place, RelationPath, Step
@@ -22,7 +23,6 @@ from kgllm.similarity import IS_NAMED, Vocabulary
 from kgllm.sketch import Anchor, Branch, Sketch
 from kgllm.tables.table import Table
 from kgllm.terms import URIRef
-from kgllm.vocabularies import NUMERIC
 from kgllm.words import KINDS, Form
 
 __all__ = ["Scorer"]
@@ -58,7 +58,6 @@ _NAMES_ITS_KIND = re.compile(
 _OF_KIND = 0.5  # how much a class is of a kind, from which it is one
 _SHARED = 0.9  # of the way there, the way back to what has the same
 _AWAY = 0.5  # of a relation walked backwards, whose name is more often that of what it was walked from
-_DATE_TYPES = ("#date", "#dateTime", "#gYear", "#gYearMonth", "#time")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +124,17 @@ class Scorer:
         weight = self.importance[is_open]
         best = np.maximum(steps.max(axis=0), 0.9 * places.max(axis=0))
         coverage = float((np.minimum(best / np.maximum(weight, 0.3), 1.0) * weight).sum() / weight.sum())
-        aligned = steps.max(axis=1) * [
-            0.7 if self._is_backward(path, anchor.place, n) else 1.0 for n in range(len(steps))
-        ]
+        aligned = steps.max(axis=1) * [0.7 if self._is_backward(path, anchor, n) else 1.0 for n in range(len(steps))]
         return float(WEIGHTS[0] * coverage + (WEIGHTS[1] + WEIGHTS[2]) * aligned.mean() + WEIGHTS[6] * len(path.steps))
 
-    def _is_backward(self, path: RelationPath, start: Place, number: int) -> bool:
-        """Whether a step goes against its relation between things of one kind, where both ways make sense."""
-        before = path.places[number - 1] if number else start
+    def _is_backward(self, path: RelationPath, anchor: Anchor, number: int) -> bool:
+        """Whether a step goes against its relation between things of one kind, where both ways make sense.
+
+        Or whether grammar says that it goes the other way: "which missions have Apollo 8 as their next mission".
+        """
+        if not number and self.question.is_object(anchor):
+            return not path.steps[number].inverse
+        before = path.places[number - 1] if number else anchor.place
         return path.steps[number].inverse and bool(before & path.places[number])
 
     def score(self, sketch: Sketch) -> Scored:
@@ -143,7 +145,7 @@ class Scorer:
         unused = sum(m.score for m in self._named if self._is_unused(m, anchors))
         used = [anchor.candidate.score for anchor in anchors]
         backward = sum(
-            self._is_backward(branch.path, branch.anchor.place, number)
+            self._is_backward(branch.path, branch.anchor, number)
             for branch in sketch.branches
             for number in range(len(branch.path.steps))
         )
@@ -320,6 +322,8 @@ class Scorer:
         """
         if self.question.shares:
             return True
+        if not here and self.question.is_object(branch.anchor):  # both words say that one step
+            return False
         before = branch.path.places[:here]
         start = before[-1] if before else branch.anchor.place
         named = ~self.question.beside(branch.anchor) & (self.similarities.of_place(start) >= _NAMES)
@@ -475,13 +479,3 @@ class Scorer:
             features[-1] = float(vectors[row[question]] @ vectors[row[said]])
             meant.append(replace(item, features=features))
         return sorted(meant, key=lambda item: -item.score)
-
-
-def is_number(iri: URIRef | None) -> bool:
-    """Whether a datatype is one of numbers."""
-    return str(iri) in NUMERIC
-
-
-def is_date(iri: URIRef | None) -> bool:
-    """Whether a datatype is one of dates or years."""
-    return iri is not None and str(iri).endswith(_DATE_TYPES)

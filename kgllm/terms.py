@@ -202,7 +202,8 @@ def _shown(character: str) -> str:
 
 
 _SAFE_PREFIX = re.compile(r"(?:[A-Za-z][A-Za-z0-9_\-]*)?")
-_SAFE_LOCAL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_\-.]*[A-Za-z0-9_\-])?")
+_SAFE_LOCAL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_\-]*(?:\.[A-Za-z0-9_\-]+)?")
+"""One dot at most: Oxigraph ends a query's name with two of them at the second."""
 _SAFE_NAMESPACE = re.compile(r"[^<>\"{}|^`\\\x00-\x20\ud800-\udfff]+")
 _KEYWORDS = frozenset(
     "service from load clear drop create add move copy insert delete with using into lateral".split()  # noqa: SIM905

@@ -119,3 +119,17 @@ def test_short_strings_are_values_and_prose_and_labels_are_not(cities: Described
     assert not {property for property, _ in found} & {"prose", "http://www.w3.org/2000/01/rdf-schema#label"}
     (motto,) = [value for value in cities.values if value.property == URIRef(EX + "motto")]
     assert motto == Value(URIRef(EX + "motto"), Literal("Menschenrechte"), 1)
+
+
+def test_names_that_are_stated_apart_are_one_name_but_only_where_there_is_no_other(tmp_path: Path) -> None:
+    apart = 'ex:{} ex:givenName "Ada" ; ex:familyName "Lovelace" ; ex:title "Countess"'
+    people = Described(tmp_path, f'{apart.format("ada")} .\n{apart.format("named")} ; rdfs:label "Lady Lovelace" .\n')
+    assert people["ada"].label == "Ada Lovelace"
+    assert {"Ada", "Lovelace", "Countess"} < {name for name, _ in people["ada"].names}
+    assert people["named"].label == "Lady Lovelace"
+    assert "Ada Lovelace" not in {name for name, _ in people["named"].names}
+
+
+def test_a_given_name_without_a_family_name_stands_alone(tmp_path: Path) -> None:
+    people = Described(tmp_path, 'ex:ada ex:givenName "Ada" . ex:bob ex:givenName "Bob" ; ex:familyName "Ross" .\n')
+    assert (people["ada"].label, people["bob"].label) == ("Ada", "Bob Ross")

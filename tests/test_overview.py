@@ -16,6 +16,8 @@ from kgllm.terms import URIRef
 from kgllm.workspace import Workspace
 
 EX = "http://example.org/"
+XSD = "http://www.w3.org/2001/XMLSchema#"
+YEARS = (1999, 1987, 2020)
 VOID = "http://rdfs.org/ns/void#"
 GRAPH = f"""
 @prefix ex: <{EX}> . @prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> . @prefix unused: <http://example.com/> .
@@ -92,7 +94,11 @@ def test_one_screen_and_json_say_the_same(open_graph: Open) -> None:
     assert 'ex:owner ! "owner"   ex:Dog → ex:Person' in written
     assert "1 of 3 subjects have none" in written
     data = json.loads(json.dumps(found.to_json()))
-    assert (data["triples"], data["classes"][0]) == (9, {"iri": f"<{EX}Dog>", "label": "dog", "count": 2})
+    assert (data["triples"], data["classes"][0]) == (
+        9,
+        {"iri": f"<{EX}Dog>", "label": "dog", "count": 2, "examples": ["Fido", "Rex"]},
+    )
+    assert 'ex:Dog ! "dog"   Fido, Rex\n' in written
 
 
 def test_where_no_prefix_shortens_a_class_its_label_stands(open_graph: Open) -> None:
@@ -111,3 +117,16 @@ def test_text_of_the_graph_cannot_steer_the_terminal(open_graph: Open) -> None:
     label = '"cl\\u001b[31mass"'
     evil = f"<{EX}a> a <{EX}C> . <{EX}C> <http://www.w3.org/2000/01/rdf-schema#label> {label} ."
     assert "\x1b" not in str(overview(open_graph(evil)))
+
+
+def test_it_tells_the_dates_that_are_covered_and_what_one_can_ask(open_graph: Open) -> None:
+    dates = "".join(f'ex:d{n} a ex:Dog ; ex:birthDate "{year}-01-02"^^<{XSD}date> .\n' for n, year in enumerate(YEARS))
+    found = overview(open_graph(GRAPH + dates))
+    assert [(d.label, d.first, d.last) for d in found.dates] == [("birth date", "1987-01-02", "2020-01-02")]
+    assert "Which dog has the latest birth date?" in found.questions
+    assert "birth date 1987-01-02 to 2020-01-02" in str(found)
+    assert "one can ask\n  " in str(found)
+    without = overview(open_graph())
+    assert without.dates == ()
+    assert "dates " not in str(without)
+    assert json.loads(json.dumps(found.to_json()))["questions"] == list(found.questions)

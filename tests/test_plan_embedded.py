@@ -14,6 +14,7 @@ from kgllm.plan import Plan
 from kgllm.plan_embedded import EmbeddedPlanner
 from kgllm.query import Variable
 from kgllm.similarity import Vocabulary
+from kgllm.sketch import Sketch
 from kgllm.terms import URIRef
 from kgllm.words import tokenize
 from tests.asking import named
@@ -182,3 +183,20 @@ def test_an_answer_of_another_class_than_the_one_asked_for_is_doubted(
     planner = EmbeddedPlanner(Vocabulary(missions.index))
     best = planner.plan(link(question, vocabulary=planner.vocabulary))[0]
     assert (best.scored.misfit > 0.2) == misfits
+
+
+@pytest.mark.parametrize(
+    ("question", "inverse"),
+    [
+        ("Which missions have Apollo 8 as their next mission?", True),
+        ("What is the mission whose next mission is Apollo 8?", True),
+        ("What is the next mission of Apollo 8?", False),
+    ],
+)
+def test_grammar_says_at_which_end_of_a_relation_a_name_is(
+    planner: EmbeddedPlanner, question: str, inverse: bool
+) -> None:
+    first = planner.plan(link(question, vocabulary=planner.vocabulary))[0]
+    assert isinstance(first.sketch, Sketch)
+    steps = [step for step in first.sketch.steps() if step.property.endswith("nextMission")]
+    assert [step.inverse for step in steps] == [inverse]

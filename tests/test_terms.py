@@ -175,6 +175,7 @@ def test_a_prefix_that_an_engine_could_read_as_a_keyword_is_not_used() -> None:
     }
     assert spaces.curie("http://ex.org/a.service") == "<http://ex.org/a.service>"
     assert spaces.curie("http://ex.org/a.part") == "ex:a.part"
+    assert spaces.curie("http://ex.org/a.b.c") == "<http://ex.org/a.b.c>"
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,7 @@ def _check_claim(common: Common, text: str) -> int:
 
 @verb("info")
 def info(common: Common) -> int:
-    """What is in the graph: classes, properties, counts, languages, prefixes. Formats: text, json, ttl (VoID)."""
+    """What is in the graph, and what one can ask of it. Formats: text, json, ttl (VoID)."""
     from kgllm.overview import overview
 
     form = common.chosen_format("text", "json", "ttl")

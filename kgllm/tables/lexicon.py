@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TypeAlias
 
+from kgllm.datatypes import is_date, is_number
 from kgllm.paths import Place, RelationPath, SchemaGraph, Step
 from kgllm.roots import root
-from kgllm.scoring import is_date, is_number
 from kgllm.similarity import Similarities, Vocabulary
 from kgllm.terms import URIRef, n3
 from kgllm.words import Token, content_tokens, is_function_word, stem
