@@ -13,7 +13,7 @@ __all__ = ["Samples"]
 
 _SAMPLE = 40  # of what is seen, the best are chosen
 _LONGEST_NAME = 40  # characters; a longer one is no name that a person would type
-_WORD = re.compile(r"[^\W\d_]{3}")
+_WORD = re.compile(r"(?=.*[^\W\d_]{3})[^=#/]+")
 
 
 class Samples:
@@ -61,7 +61,7 @@ class Samples:
                     best[x] = min(best.get(x, rank), rank)
         names: dict[URIRef | Literal, str] = {x: best[x][2] for x in wanted if x in best}
         spelt = {x: clean(local_name(x).replace("_", " ")) for x in nameless}
-        return names | {x: name for x, name in spelt.items() if _WORD.search(name)}
+        return names | {x: name for x, name in spelt.items() if _WORD.fullmatch(name)}
 
     def _select(self, query: str) -> list[tuple[Term | None, ...]]:
         return self._store.select(query, timeout_s=self._timeout_s).rows

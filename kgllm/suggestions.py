@@ -185,11 +185,13 @@ def _be(noun: str) -> str:
 
 
 def _plural(noun: str) -> str:
-    """The English plural of a label, by the rules alone.
+    """The English plural of a label, by the rules alone; a label that is one stays it.
 
-    >>> _plural("space agency"), _plural("launch"), _plural("city"), _plural("day")
-    ('space agencies', 'launches', 'cities', 'days')
+    >>> _plural("space agency"), _plural("launch"), _plural("day"), _plural("sections")
+    ('space agencies', 'launches', 'days', 'sections')
     """
+    if _be(noun) == "are":
+        return noun
     if noun.endswith("y") and noun[-2:-1] not in set("aeiou"):
         return noun[:-1] + "ies"
     return noun + ("es" if noun.endswith(("s", "x", "z", "ch", "sh")) else "s")
