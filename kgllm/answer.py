@@ -197,9 +197,10 @@ _VERBS = frozenset(["is", "are", "was", "were", "has", "have", "had", "contains"
 
 
 def is_verbal(label: str) -> bool:
-    """Whether a label joins two names as a verb does: "walked on", "has part"; not "commander"."""
+    """Whether a label joins two names as a verb does: "walked on", "has part", "commanded"; not "commander"."""
     words = label.split()
-    return words[0] in _VERBS or words[-1] in _PREPOSITIONS or (words[0].endswith("ed") and len(words) > 1)
+    is_past = words[0].endswith("ed") and not words[0].endswith("eed")
+    return words[0] in _VERBS or words[-1] in _PREPOSITIONS or is_past
 
 
 def sentence(triple: Triple, labels: Mapping[Node, str]) -> str:
