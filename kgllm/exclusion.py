@@ -40,7 +40,7 @@ def without_exclusion(links: Links) -> tuple[Links, tuple[URIRef | Literal, ...]
     if not found or (word := _ends_with_exclusion(links.question[: links.tokens[found[0].first].start])) is None:
         return links, ()
     first = next(place for place, token in enumerate(links.tokens) if token.end > word)
-    return _cut(links, first, found[-1].last), tuple(term for mention in found for term in _named(mention))
+    return links.without(first, found[-1].last), tuple(term for mention in found for term in _named(mention))
 
 
 def _named(mention: Mention) -> list[URIRef | Literal]:
@@ -53,27 +53,6 @@ def _named(mention: Mention) -> list[URIRef | Literal]:
 def _ends_with_exclusion(text: str) -> int | None:
     """Where the words of exclusion begin that a text ends with."""
     return next((m.start() for m in _EXCLUDES.finditer(text) if m.end() == len(text)), None)
-
-
-def _cut(links: Links, first: int, last: int) -> Links:
-    """The links without some tokens, which are blank in the question."""
-    start, end = links.tokens[first].start, links.tokens[last - 1].end
-
-    def kept(mentions: tuple[Mention, ...]) -> tuple[Mention, ...]:
-        moved = [
-            m if m.last <= first else replace(m, first=m.first - last + first, last=m.last - last + first)
-            for m in mentions
-            if m.last <= first or m.first >= last
-        ]
-        return tuple(moved)
-
-    return replace(
-        links,
-        question=links.question[:start] + " " * (end - start) + links.question[end:],
-        tokens=links.tokens[:first] + links.tokens[last:],
-        mentions=kept(links.mentions),
-        spare=kept(links.spare),
-    )
 
 
 def leave_out(query: Query, terms: tuple[URIRef | Literal, ...]) -> Query:

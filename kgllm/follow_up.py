@@ -9,11 +9,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from kgllm.choice import spread
 from kgllm.conversation import Conversation, Turn
 from kgllm.link import Links, link
 from kgllm.ontology import RDF_TYPE
 from kgllm.plan import Plan
-from kgllm.query import Comparison, Group, PatternTerm, TriplePattern, Values, Variable
+from kgllm.query import Values, Variable
 from kgllm.references import Referents
 from kgllm.similarity import Vocabulary
 from kgllm.sketch import ANSWER
@@ -39,7 +40,6 @@ _AND = re.compile(
 )
 _ARTICLES = frozenset("the a an in on at of for with by from der die das dem den im am mit von".split())  # noqa: SIM905
 _COUNTS = {"how many", "wie viele", "wieviele"}
-_THOSE = Variable("those")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def in_conversation(plan: Plan, links: Links, among: Sequence[URIRef]) -> Plan |
     query = plan.query
     for mention in links.mentions:
         for nodes in mention.several.values():
-            query = replace(query, where=_spread(query.where, nodes))
+            query = spread(query, nodes)
     years = {bound.value for bound in bounds(links.question) if bound.is_year}
     if among:
         if any(c.numeric and str(c.right) in years for c in query.where.comparisons):
@@ -178,22 +178,3 @@ def _is_bound(text: str) -> bool:
     """Whether a text is a condition on a year or a number, and nothing else."""
     found = bounds(text)
     return len(found) == 1 and not (text[: found[0].start] + text[found[0].end :]).strip(" ,")
-
-
-def _spread(group: Group, nodes: Sequence[URIRef]) -> Group:
-    """The group with the first of some nodes replaced by a variable for all of them."""
-
-    def swapped(term: PatternTerm) -> PatternTerm:
-        return _THOSE if term == nodes[0] else term
-
-    patterns = tuple(
-        TriplePattern(swapped(p.subject), p.predicate, swapped(p.object))  # type: ignore[arg-type]
-        for p in group.patterns
-    )
-    if patterns == group.patterns:
-        return group
-    comparisons = tuple(Comparison(c.left, c.operator, swapped(c.right), c.numeric) for c in group.comparisons)
-    values = tuple(
-        Values(v.variable, tuple(dict.fromkeys([*nodes, *v.terms]))) if nodes[0] in v.terms else v for v in group.values
-    )
-    return replace(group, patterns=patterns, comparisons=comparisons, values=(*values, Values(_THOSE, tuple(nodes))))

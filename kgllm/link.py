@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import log
 
 from kgllm.conversation import Conversation
@@ -94,6 +94,26 @@ class Links:
         named = [m for m in self.mentions if m.score >= _NAME and m.last - m.first > 1]
         inside = {place for mention in named for place in range(mention.first, mention.last)}
         return " ".join(token.text for place, token in enumerate(self.tokens) if place not in inside)
+
+    def without(self, first: int, last: int) -> Links:
+        """The links without some tokens and what they mention; the tokens are blank in the question."""
+        start, end = self.tokens[first].start, self.tokens[last - 1].end
+
+        def kept(mentions: tuple[Mention, ...]) -> tuple[Mention, ...]:
+            moved = [
+                m if m.last <= first else replace(m, first=m.first - last + first, last=m.last - last + first)
+                for m in mentions
+                if m.last <= first or m.first >= last
+            ]
+            return tuple(moved)
+
+        return replace(
+            self,
+            question=self.question[:start] + " " * (end - start) + self.question[end:],
+            tokens=self.tokens[:first] + self.tokens[last:],
+            mentions=kept(self.mentions),
+            spare=kept(self.spare),
+        )
 
     def hits(self) -> list[Hit]:
         """Every link of a mention to a node, class or property, as a hit."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from kgllm.choice import as_one, spread
 from kgllm.confidence import probability, signs
 from kgllm.descriptions import is_name_like
 from kgllm.exclusion import leave_out, without_exclusion
@@ -27,7 +28,7 @@ from kgllm.sketch import Sketch
 from kgllm.tables.lexicon import Lexicon
 from kgllm.tables.reading import TableReading, read_table
 from kgllm.tables.table import Table
-from kgllm.terms import URIRef
+from kgllm.terms import Literal, URIRef
 from kgllm.words import (
     KINDS,
     bounds,
@@ -106,8 +107,13 @@ class EmbeddedPlanner:
         is_description = looks_like_description(links.question)
         longest = _LONG_TEXT if is_description else _LONGEST_READ
         table = self._table(links)
+        excluded: tuple[URIRef | Literal, ...] = ()
+        any_of: tuple[URIRef, ...] = ()
+        if table is None or not table.alone:
+            links, excluded = without_exclusion(links)
+            links, any_of = as_one(links, self.ontology)
+            table = self._table(links) if excluded or any_of else table
         is_table = table is not None and table.alone
-        links, excluded = without_exclusion(links) if table is None else (links, ())
         if not is_table and (is_negated(links.around_names()) or len(links.tokens) > longest):
             if is_description:
                 yield from self._described(links, ())
@@ -122,10 +128,13 @@ class EmbeddedPlanner:
         sure = [item for item in near if item.fit >= (_LEAST_YES if item.query.form == "ask" else _LEAST)]
         if not is_named and not is_table and (not sure or sure[0].fit < _VAGUE):
             yield from self._described(links, self._expected_classes(links))
-        for tried, item in enumerate(sure):
+        scorer = Scorer(links, self.vocabulary)
+        fitting = [item for item in sure if not scorer.is_of_other_kind(item.sketch)]
+        for tried, item in enumerate(fitting):
             after = [other.score for other in ranked if other.score <= item.score and other.query != item.query]
             seen = signs(item.scored, after=after, tried=tried)
-            yield Plan(leave_out(item.query, excluded), probability(seen), self._concepts(item, links), seen)
+            query = leave_out(spread(item.query, any_of), excluded)
+            yield Plan(query, probability(seen), self._concepts(item, links), seen)
 
     def _expected_classes(self, links: Links) -> tuple[URIRef, ...]:
         """The class that the question names, or those of the kind that its question word asks for."""

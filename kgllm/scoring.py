@@ -456,6 +456,21 @@ class Scorer:
         """Whether a class is of the kind that a question word asks for."""
         return self._kin(frozenset({cls}), KINDS[form]) > _OF_KIND
 
+    def is_of_other_kind(self, sketch: Sketch | Table) -> bool:
+        """Whether no answer can be what the question word asks for: a place for "when", a number for "who"."""
+        if isinstance(sketch, Table):
+            path = sketch.columns[0].place.path
+            if sketch.columns[0].function is not None or not path.steps:
+                return False
+            is_literal, place = path.literal, path.end
+        elif sketch.form == "select":
+            is_literal, place = sketch.literal, sketch.place(self.ontology)
+        else:
+            return False
+        if self.form == "when":
+            return not is_literal and all(end is not None and not self.is_of_kind(end, "when") for end in place)
+        return self.form in {"who", "where"} and is_literal and all(is_date(e) or is_number(e) for e in place)
+
     def _ends_in(self, sketch: Sketch, names: Sequence[str]) -> float:
         last = [path.steps[-1] for path in sketch.paths() if path.steps][-1:]
         labels = [self.ontology.label(step.property).lower() for step in last]

@@ -200,3 +200,16 @@ def test_grammar_says_at_which_end_of_a_relation_a_name_is(
     assert isinstance(first.sketch, Sketch)
     steps = [step for step in first.sketch.steps() if step.property.endswith("nextMission")]
     assert [step.inverse for step in steps] == [inverse]
+
+
+@pytest.mark.parametrize(
+    ("question", "is_refused"),
+    [
+        ("When was Andrey Fedyaev born?", True),  # the graph has his birth place
+        ("Where was Talgat Musabayev born?", True),  # and of him the birth date
+        ("Where was Andrey Fedyaev born?", False),
+        ("When was Talgat Musabayev born?", False),
+    ],
+)
+def test_a_place_does_not_say_when_nor_a_date_where(demo: Assistant, question: str, is_refused: bool) -> None:
+    assert demo.ask(question).abstained is is_refused
