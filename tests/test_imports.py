@@ -33,7 +33,7 @@ OVER_THE_GRAPH = {
     "stages",
     "verify",
 }  # verbs of the SDK over a workspace
-FACES = {"cli", "settings", "opening", "display", "doctor"}
+FACES = {"cli", "settings", "opening", "display", "doctor", "magics"}
 HEAVY = {
     "numpy", "rdflib", "pyoxigraph", "faiss", "onnxruntime", "torch", "httpx2", "networkx", "rich", "pydantic", "scipy",
     "pyshacl", "sentence_transformers", "pandas", "IPython",
