@@ -6,7 +6,7 @@ import io
 import os
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kgllm.errors import InputError
 from kgllm.terms import BNode, Literal, Node, clean
@@ -67,7 +67,7 @@ def drawable(memory: WorkingMemoryGraph) -> networkx.MultiDiGraph:
         graph.add_node(names[term], **_cleaned(about))
     for number, (s, o, p, about) in enumerate(terms.edges(keys=True, data=True)):
         name = f"e{number}"  # no two elements of a file may have one name
-        graph.add_edge(names[s], names[o], key=name, id=name, property=clean(str(p), cap=None), **_cleaned(about))
+        graph.add_edge(names[s], names[o], key=name, property=clean(str(p), cap=None), **_cleaned(about))
     return graph
 
 
@@ -102,9 +102,13 @@ def _content(memory: WorkingMemoryGraph, ending: str) -> bytes:
         return memory.serialize(_RDF_FORMATS[ending]).encode()
     import networkx
 
-    written = io.BytesIO()
-    write: Any = networkx.write_graphml if ending == ".graphml" else networkx.write_gexf
-    write(drawable(memory), written)
+    graph, written = drawable(memory), io.BytesIO()
+    if ending == ".graphml":
+        networkx.write_graphml(graph, written)
+    else:
+        for _, _, name, about in graph.edges(keys=True, data=True):
+            about["id"] = name  # what its writer names an edge by; in GraphML it would be a second id
+        networkx.write_gexf(graph, written)
     return written.getvalue()
 
 
