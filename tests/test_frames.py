@@ -21,7 +21,7 @@ EX = "https://example.org/"
 
 
 def typed(text: str, datatype: str) -> Literal:
-    return Literal(text, datatype=URIRef(XSD + datatype))
+    return Literal(text, datatype=URIRef(XSD + datatype), normalize=False)  # which pySHACL turns on again
 
 
 def column(*terms: Term | None) -> Any:
@@ -141,7 +141,7 @@ texts = st.one_of(st.text(max_size=12), st.from_regex(r"-?\d{1,5}(-\d\d-\d\d(T\d
 datatypes = st.sampled_from(
     [*LEAST_OF_INTEGERS, *(XSD + n for n in ("decimal", "double", "boolean", "date", "dateTime", "gYear", "time"))]
 )
-literals = st.builds(lambda text, datatype: Literal(text, datatype=URIRef(datatype)), texts, datatypes)
+literals = st.builds(lambda text, datatype: Literal(text, datatype=URIRef(datatype), normalize=False), texts, datatypes)
 
 
 @settings(max_examples=200, deadline=None)
