@@ -83,6 +83,7 @@ _MODULES = {
     "assistant": ["Assistant"],
     "chat": ["Chat"],
     "conversation": ["Conversation", "Turn"],
+    "magics": ["load_ipython_extension", "unload_ipython_extension"],  # for %load_ext kgllm, and nobody else
     "memory": ["Fact", "WorkingMemoryGraph"],
     "ontology": ["Ontology"],
     "opening": ["open"],
@@ -95,7 +96,7 @@ _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
 def __getattr__(name: str) -> Any:
     """What the package offers is imported when it is first used (PEP 562): ``import kgllm`` itself costs nothing."""
-    if name not in __all__:
+    if name not in __all__ and name not in _HOME:
         raise AttributeError(f"module 'kgllm' has no attribute {name!r}")
     from importlib import import_module
 

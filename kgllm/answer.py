@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from typing import Literal as OneOfStrings
 
 from kgllm.index import Index
@@ -18,6 +18,9 @@ from kgllm.recall import Recalled
 from kgllm.terms import Literal, Namespaces, Node, Term, Triple, URIRef, clean, local_name, n3, readable, triple_n3
 from kgllm.violation import Violation
 from kgllm.words import with_article
+
+if TYPE_CHECKING:
+    import pandas
 
 __all__ = ["Answer", "Claim", "Verdict", "abstain", "compose", "render_claims", "render_text", "sentence"]
 
@@ -77,6 +80,10 @@ class Answer:
     def sparql(self) -> str:
         """The query as SPARQL; empty if there was none to run."""
         return self.query.to_sparql(self.namespaces) if self.query is not None else ""
+
+    def to_frame(self) -> pandas.DataFrame:
+        """The rows as a pandas DataFrame, literals as Python values. Raises ``BackendError`` without pandas."""
+        return self.rows.to_frame()
 
     def __str__(self) -> str:
         return self.text

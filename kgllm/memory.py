@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 from typing import Literal as OneOfStrings
 from uuid import UUID, uuid5
@@ -15,7 +16,7 @@ from uuid import UUID, uuid5
 import pyoxigraph as ox
 
 from kgllm.protocols import Hit
-from kgllm.terms import BNode, Literal, Node, Triple, URIRef, n3, to_ox
+from kgllm.terms import BNode, Literal, Node, Triple, URIRef, local_name, n3, to_ox
 
 if TYPE_CHECKING:
     import networkx
@@ -142,17 +143,37 @@ class WorkingMemoryGraph:
                 self.roles.setdefault(link.iri, "concept")
 
     def to_networkx(self) -> networkx.MultiDiGraph:
-        """Nodes are terms (with ``label`` and ``role``), edges triples (key the property, ``status``, ``rule``)."""
+        """Nodes are terms, edges are triples, each under its property as the key.
+
+        A node has ``label``, ``role``, ``kind`` (``node`` or ``literal``) and ``classes``, the labels of those that the
+        memory knows it to be in; an edge has ``label``, ``status`` and ``rule``. All are texts, empty where unknown.
+        """
         import networkx
 
+        classes: dict[Node, list[str]] = {}
+        for s, p, o in self._facts:
+            if p == _TYPE:
+                classes.setdefault(s, []).append(self._label(o))
         graph = networkx.MultiDiGraph(question=self.question)
         for fact in self:
             s, p, o = fact.triple
             for end in (s, o):
-                role = self.roles.get(end, "literal" if isinstance(end, Literal) else "bridge")
-                graph.add_node(end, label=self.labels.get(end, str(end)), role=role)
-            graph.add_edge(s, o, key=p, label=self.labels.get(p, str(p)), status=fact.status, rule=fact.rule or "")
+                kind = "literal" if isinstance(end, Literal) else "node"
+                role = self.roles.get(end, "literal" if kind == "literal" else "bridge")
+                known = ", ".join(classes.get(end, ()))
+                graph.add_node(end, label=self._label(end), role=role, kind=kind, classes=known)
+            graph.add_edge(s, o, key=p, label=self._label(p), status=fact.status, rule=fact.rule or "")
         return graph
+
+    def save(self, path: str | Path) -> Path:
+        """Write the memory to a file and give its path; the ending names the format.
+
+        ``.graphml`` and ``.gexf`` are for programs that draw graphs, ``.trig`` and ``.jsonld`` hold all, ``.ttl`` the
+        triples alone. The file is written whole or not at all. Raises ``InputError``.
+        """
+        from kgllm.export import save
+
+        return save(self, path)
 
     def to_rdflib(self) -> Graph:
         """The triples alone, as a graph to work on."""
@@ -214,6 +235,10 @@ class WorkingMemoryGraph:
         for node, role in self.roles.items():
             say(memory, WMG + {"answer": "answerNode"}.get(role, role), node)
         return dataset
+
+    def _label(self, term: Node) -> str:
+        """What a person calls a term: its label, a literal's text, or the end of the IRI."""
+        return self.labels.get(term) or (str(term) if isinstance(term, Literal) else local_name(str(term)))
 
     def _unused_prefix(self) -> str:
         """A beginning for the names of blank nodes that none of the graph's own has."""

@@ -13,6 +13,7 @@ from kgllm.terms import Term, Triple, URIRef
 
 if TYPE_CHECKING:  # a worker needs no arrays, and its cold start would wait a tenth of a second for them
     import numpy as np
+    import pandas
     from numpy.typing import NDArray
 
 __all__ = [
@@ -55,11 +56,26 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The result of a SELECT: a term a variable or ``None``; ``complete`` is false where rows may be missing."""
+    """The result of a SELECT: a term a variable or ``None``; ``complete`` is false where rows may be missing.
+
+    Iterating over it gives the rows.
+    """
 
     vars: tuple[str, ...]
     rows: list[tuple[Term | None, ...]]
     complete: bool = True
+
+    def __iter__(self) -> Iterator[tuple[Term | None, ...]]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def to_frame(self) -> pandas.DataFrame:
+        """The rows as a pandas DataFrame, literals as Python values. Raises ``BackendError`` without pandas."""
+        from kgllm.frames import frame_of
+
+        return frame_of(self)
 
 
 class GraphStore(Protocol):

@@ -174,7 +174,8 @@ _UNSEEN = re.compile(  # code points that Unicode has shown as nothing, though s
 def clean(text: str, *, cap: int | None = _CAP) -> str:
     """Text from a graph or a model, safe to show on a terminal: one line, no control, bidi or invisible characters.
 
-    Control characters become their pictures (U+2400 block), format characters ``<U+XXXX>``. ``cap`` is in characters.
+    Control characters become their pictures (U+2400 block), format characters and code points that are no characters
+    ``<U+XXXX>``, so that XML 1.0 holds it as well. ``cap`` is in characters.
     """
     if text.isprintable() and not _UNSEEN.search(text):
         return text if cap is None or len(text) <= cap else text[: max(0, cap - 1)] + "…"
@@ -196,7 +197,8 @@ def _shown(character: str) -> str:
         return chr(0x2400 + code)
     if code == 0x7F:
         return "\u2421"
-    if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"} or _UNSEEN.match(character):
+    is_hidden = unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+    if is_hidden or _UNSEEN.match(character) or code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF:
         return f"<U+{code:04X}>"
     return character
 

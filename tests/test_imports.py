@@ -17,7 +17,7 @@ import pytest
 import kgllm
 
 PACKAGE = Path(kgllm.__file__).parent
-LANGUAGE = {"errors", "terms", "protocols", "datatypes", "vocabularies"}
+LANGUAGE = {"errors", "terms", "protocols", "datatypes", "vocabularies", "frames"}
 WIRING = {"workspace", "opening", "doctor", "checking"}  # checking loads the file that it is given
 GUARD = "engines.guard"  # looks at a text, and is no engine
 WORKSPACE = {"workspace"}
@@ -33,10 +33,10 @@ OVER_THE_GRAPH = {
     "stages",
     "verify",
 }  # verbs of the SDK over a workspace
-FACES = {"cli", "settings", "opening", "display", "doctor"}
+FACES = {"cli", "settings", "opening", "display", "doctor", "magics"}
 HEAVY = {
     "numpy", "rdflib", "pyoxigraph", "faiss", "onnxruntime", "torch", "httpx2", "networkx", "rich", "pydantic", "scipy",
-    "pyshacl", "sentence_transformers",
+    "pyshacl", "sentence_transformers", "pandas", "IPython",
 }  # fmt: skip
 
 
@@ -151,7 +151,7 @@ def test_help_takes_less_than_a_fifth_of_a_second() -> None:
 
 def test_a_question_is_answered_without_what_only_pictures_builds_and_servers_need() -> None:
     heavy = loaded_by("import kgllm.assistant, kgllm.opening, kgllm.cli, kgllm.display")
-    assert not heavy & {"networkx", "scipy", "torch", "sentence_transformers", "pyshacl", "rich"}
+    assert not heavy & {"networkx", "scipy", "torch", "sentence_transformers", "pyshacl", "rich", "pandas", "IPython"}
 
 
 def test_every_name_that_the_package_offers_is_there() -> None:

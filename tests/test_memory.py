@@ -195,9 +195,21 @@ def test_roles_are_those_of_nodes_and_concepts(memory: WorkingMemoryGraph) -> No
 def test_the_picture_of_networkx_has_labels_roles_and_rules(memory: WorkingMemoryGraph) -> None:
     memory.labels[ALICE] = "Alice A."
     graph = memory.to_networkx()
-    assert graph.nodes[ALICE] == {"label": "Alice A.", "role": "topic"}
-    assert graph.edges[ALICE, BOB, KNOWS]["status"] == "asserted"
+    assert graph.nodes[ALICE] == {"label": "Alice A.", "role": "topic", "kind": "node", "classes": ""}
+    assert graph.nodes[BOB]["label"] == "Bob"
+    assert graph.edges[ALICE, BOB, KNOWS] == {"label": "knows", "status": "asserted", "rule": ""}
     assert graph.edges[BOB, ALICE, KNOWN_BY]["rule"] == "prp-inv1"
+
+
+def test_the_picture_of_networkx_has_classes_and_literals(memory: WorkingMemoryGraph) -> None:
+    person, nobody = URIRef(EX + "Person"), Literal("nobody")
+    for kind in (person, URIRef(EX + "Knower")):
+        memory.assert_triple((ALICE, URIRef("http://www.w3.org/1999/02/22-rdf-syntax-ns#type"), kind))
+    memory.assert_triple((BOB, KNOWS, nobody))
+    memory.labels[person] = "human being"
+    graph = memory.to_networkx()
+    assert graph.nodes[ALICE]["classes"] == "human being, Knower"
+    assert graph.nodes[nobody] == {"label": "nobody", "role": "literal", "kind": "literal", "classes": ""}
 
 
 def test_turtle_holds_the_triples_alone(memory: WorkingMemoryGraph) -> None:

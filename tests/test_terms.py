@@ -103,6 +103,7 @@ def test_clean_text_is_one_line_of_seen_characters(text: str, cap: int) -> None:
         ("a\U000e0041b", "a<U+E0041>b"),
         ("a\u3164b", "a<U+3164>b"),
         ("a\nb\tc", "a b c"),
+        ("a\uffffb\ufdd0", "a<U+FFFF>b<U+FDD0>"),
         ("\x7f\x85", "␡<U+0085>"),
         ("日本語 naïve 🚀 ½", "日本語 naïve 🚀 ½"),
     ],

@@ -111,20 +111,17 @@ def query(
     text = sys.stdin.read() if sparql == "-" else sparql
     refuse_unless_read_only(text)
     with common.workspace() as workspace:
-        store, namespaces = workspace.store, workspace.namespaces
         from kgllm.cli import tables
 
-        declared = tables.with_prefixes(text, namespaces)
-        kind = tables.form_of(text)
-        if kind == "ASK":
-            common.terminal.out(tables.boolean(store.ask(declared), form))
-        elif kind in {"CONSTRUCT", "DESCRIBE"}:
-            common.terminal.out(tables.triples(store.construct(declared, limit=limit), form, namespaces))
+        namespaces = workspace.namespaces
+        found = tables.result_of(text, workspace.store, namespaces, limit=limit)
+        if isinstance(found, bool):
+            common.terminal.out(tables.boolean(found, form))
+        elif isinstance(found, list):
+            common.terminal.out(tables.triples(found, form, namespaces))
         else:
-            rows = store.select(declared, limit=limit)
-            common.terminal.out(tables.written(rows, form, namespaces, cleaned=sys.stdout.isatty()))
-            cut = "" if rows.complete else ", cut: there are more"
-            common.terminal.remark(f"{len(rows.rows):,} row{'' if len(rows.rows) == 1 else 's'}{cut}")
+            common.terminal.out(tables.written(found, form, namespaces, cleaned=sys.stdout.isatty()))
+            common.terminal.remark(tables.counted(found))
     return 0
 
 

@@ -1,8 +1,9 @@
-"""The results of SPARQL queries as tables, CSV, TSV, SPARQL 1.1 Query Results JSON, and Turtle."""
+"""The results of SPARQL queries as tables, CSV, TSV, SPARQL 1.1 Query Results JSON, HTML, and Turtle."""
 
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import re
@@ -11,10 +12,10 @@ from typing import Any
 
 from kgllm.cli.forms import as_json, as_turtle
 from kgllm.display import term_text
-from kgllm.protocols import Rows
+from kgllm.protocols import GraphStore, Rows
 from kgllm.terms import BNode, Literal, Namespaces, Term, Triple, URIRef, clean, n3
 
-__all__ = ["boolean", "form_of", "triples", "with_prefixes", "written"]
+__all__ = ["as_html", "boolean", "counted", "form_of", "result_of", "triples", "with_prefixes", "written"]
 
 _WIDEST_CELL = 60  # characters
 _PROLOGUE = re.compile(r"(?:\s|#[^\n]*|BASE\s*<[^>]*>|PREFIX\s+[^\s:]*:\s*<[^>]*>)*(?P<form>[A-Za-z]+)", re.IGNORECASE)
@@ -37,6 +38,23 @@ def with_prefixes(sparql: str, namespaces: Namespaces) -> str:
     used = {match["prefix"] for match in _PREFIX_USED.finditer(sparql) if match["prefix"]}
     missing = sorted(prefix for prefix in used & namespaces.prefixes.keys() if prefix.lower() not in declared)
     return "".join(f"PREFIX {prefix}: <{namespaces.prefixes[prefix]}> " for prefix in missing) + sparql
+
+
+def result_of(
+    sparql: str, store: GraphStore, namespaces: Namespaces, *, limit: int | None = None
+) -> bool | list[Triple] | Rows:
+    """What a read-only query gives by its form: a truth value, triples, or rows; known prefixes need no declaration."""
+    declared, form = with_prefixes(sparql, namespaces), form_of(sparql)
+    if form == "ASK":
+        return store.ask(declared)
+    if form in {"CONSTRUCT", "DESCRIBE"}:
+        return store.construct(declared, limit=limit)
+    return store.select(declared, limit=limit)
+
+
+def counted(rows: Rows) -> str:
+    """How many rows there are, and whether there are more."""
+    return f"{len(rows):,} row{'' if len(rows) == 1 else 's'}{'' if rows.complete else ', cut: there are more'}"
 
 
 def boolean(holds: bool, form: str) -> str:
@@ -70,7 +88,7 @@ def written(rows: Rows, form: str, namespaces: Namespaces, *, cleaned: bool = Fa
     if form == "json":
         return _json(rows)
     if form == "tsv":  # SPARQL 1.1 Query Results CSV and TSV Formats, section 4
-        lines = ["\t".join(f"?{name}" for name in rows.vars)]
+        lines = ["\t".join(f"?{shown(name)}" for name in rows.vars)]
         lines += [
             "\t".join("" if term is None else shown(n3(term).replace("\t", "\\t")) for term in row) for row in rows.rows
         ]
@@ -78,10 +96,28 @@ def written(rows: Rows, form: str, namespaces: Namespaces, *, cleaned: bool = Fa
     if form == "csv":  # section 3 of the same: values alone
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\r\n")
-        writer.writerow(rows.vars)
+        writer.writerow([shown(name) for name in rows.vars])
         writer.writerows([["" if term is None else shown(_value(term)) for term in row] for row in rows.rows])
         return text.getvalue().removesuffix("\r\n")
     return _table(rows, namespaces)
+
+
+def as_html(rows: Rows, namespaces: Namespaces) -> str:
+    """The rows of a SELECT as a table for a browser, in which IRIs of the web are links."""
+    style = 'style="text-align:left;vertical-align:top"'
+    head = "".join(f"<th {style}>?{html.escape(clean(name))}</th>" for name in rows.vars)
+    lines = ("".join(f"<td {style}>{_html_cell(term, namespaces)}</td>" for term in row) for row in rows)
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _html_cell(term: Term | None, namespaces: Namespaces) -> str:
+    if term is None:
+        return ""
+    text = f"<bdi>{html.escape(term_text(term, namespaces))}</bdi>"
+    if isinstance(term, URIRef) and str(term).startswith(("http://", "https://")):
+        return f'<a href="{html.escape(clean(str(term), cap=None))}" rel="noopener noreferrer">{text}</a>'
+    return text
 
 
 def _value(term: Term) -> str:
@@ -110,7 +146,7 @@ def _binding(term: Term) -> dict[str, Any]:
 
 
 def _table(rows: Rows, namespaces: Namespaces) -> str:
-    cells = [[f"?{name}" for name in rows.vars]]
+    cells = [[f"?{clean(name)}" for name in rows.vars]]  # an endpoint may have named them
     cells += [["" if term is None else term_text(term, namespaces) for term in row] for row in rows.rows]
     widths = [min(_WIDEST_CELL, max(len(row[column]) for row in cells)) for column in range(len(rows.vars))]
     cells.insert(1, ["─" * width for width in widths])

@@ -10,7 +10,7 @@ from typing import TextIO
 
 from kgllm.errors import KgllmError
 
-__all__ = ["Terminal"]
+__all__ = ["Terminal", "told"]
 
 _DIM, _RED, _PLAIN = "\x1b[2m", "\x1b[31m", "\x1b[0m"
 _BAR = 24  # characters
@@ -41,17 +41,8 @@ class Terminal:
 
     def error(self, error: KgllmError) -> None:
         """Print what happened, why, and what to try next."""
-        from kgllm.terms import clean
-
         self._clear_bar()
-        what = "\n".join(clean(line, cap=2_000) for line in error.what.split("\n"))
-        lines = [f"{_painted('error:', _RED, sys.stderr)} {what}"]
-        lines += [
-            f"    {word}: {clean(text, cap=2_000)}"
-            for word, text in (("why", error.why), ("try", error.try_next))
-            if text
-        ]
-        print("\n".join(lines), file=sys.stderr, flush=True)  # noqa: T201
+        print(f"{_painted('error:', _RED, sys.stderr)} {told(error)}", file=sys.stderr, flush=True)  # noqa: T201
 
     def fault_of(self, question: str, error: KgllmError) -> None:
         """Print the question, one of many, that ended in an error, and the error."""
@@ -121,6 +112,17 @@ class Terminal:
         if self._bar_is_up:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)  # noqa: T201
             self._bar_is_up = False
+
+
+def told(error: KgllmError) -> str:
+    """What happened, and on lines of their own why, and what to try next, safe to show."""
+    from kgllm.terms import clean
+
+    lines = ["\n".join(clean(line, cap=2_000) for line in error.what.split("\n"))]
+    lines += [
+        f"    {word}: {clean(text, cap=2_000)}" for word, text in (("why", error.why), ("try", error.try_next)) if text
+    ]
+    return "\n".join(lines)
 
 
 def _painted(text: str, code: str, stream: TextIO) -> str:
