@@ -227,7 +227,7 @@ def overview(workspace: Workspace) -> Overview:
                 c.iri,
                 c.label,
                 c.instances,
-                samples.instances(c.iri, most=_EXAMPLES) if place < _SHOWN and c.instances else (),
+                samples.instances(c.iri, count=c.instances, most=_EXAMPLES) if place < _SHOWN and c.instances else (),
             )
             for place, c in enumerate(classes)
         ),

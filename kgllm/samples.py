@@ -12,12 +12,13 @@ from kgllm.terms import Literal, Term, URIRef, clean, local_name, n3
 __all__ = ["Samples"]
 
 _SAMPLE = 40  # of what is seen, the best are chosen
+_SORTED = 50_000  # rows, up to a few tenths of a second
 _LONGEST_NAME = 40  # characters; a longer one is no name that a person would type
 _WORD = re.compile(r"(?=.*[^\W\d_]{3})[^=#/]+")
 
 
 class Samples:
-    """A few nodes and paths of one graph, always the same. Every method raises what the store raises."""
+    """A few nodes and paths of one graph, in a small one always the same. Every method raises what the store raises."""
 
     def __init__(self, store: GraphStore, languages: Sequence[str], *, timeout_s: float) -> None:
         """``languages`` are the preferred ones, best first."""
@@ -25,20 +26,27 @@ class Samples:
         self._languages = [language.lower() for language in languages]
         self._timeout_s = timeout_s
 
-    def instances(self, cls: URIRef, *, most: int) -> tuple[str, ...]:
-        """The names of a few nodes of a class, in the order of the alphabet, short ones before long ones."""
-        rows = self._select(f"SELECT DISTINCT ?x WHERE {{ ?x a {n3(cls)} }} LIMIT {_SAMPLE}")
+    def instances(self, cls: URIRef, *, count: int, most: int) -> tuple[str, ...]:
+        """The names of a few of the ``count`` nodes of a class, in the order of the alphabet, short ones first."""
+        order = _order("?x", count)
+        rows = self._select(f"SELECT DISTINCT ?x WHERE {{ ?x a {n3(cls)} }} {order} LIMIT {_SAMPLE}")
         names = self._names({x for (x,) in rows if isinstance(x, URIRef)})
         return tuple(sorted(set(names.values()), key=_by_length)[:most])
 
-    def path(self, start: URIRef, steps: Sequence[URIRef]) -> tuple[URIRef, URIRef | Literal, str, str] | None:
-        """The two ends of a path of properties from a node of a class, and their names; ``None`` if none is named."""
+    def path(
+        self, start: URIRef, steps: Sequence[URIRef], *, count: int
+    ) -> tuple[URIRef, URIRef | Literal, str, str] | None:
+        """The two ends of a path of properties from a node of a class, and their names; ``None`` if none is named.
+
+        ``count`` tells about how many there are.
+        """
         ways = " . ".join(f"?n{place} {n3(prop)} ?n{place + 1}" for place, prop in enumerate(steps))
         ends = f"?n0 ?n{len(steps)}"
-        rows = self._select(f"SELECT DISTINCT {ends} WHERE {{ ?n0 a {n3(start)} . {ways} }} LIMIT {_SAMPLE}")
+        order = _order(ends, count)
+        rows = self._select(f"SELECT DISTINCT {ends} WHERE {{ ?n0 a {n3(start)} . {ways} }} {order} LIMIT {_SAMPLE}")
         pairs = [(s, o) for s, o in rows if isinstance(s, URIRef) and isinstance(o, URIRef | Literal) and s != o]
         names = self._names({term for pair in pairs for term in pair if isinstance(term, URIRef)})
-        names |= {o: clean(o) for _, o in pairs if isinstance(o, Literal)}
+        names |= {o: str(clean(o)) for _, o in pairs if isinstance(o, Literal)}
         named = [(names[s], names[o], s, o) for s, o in pairs if s in names and o in names]
         if not named:
             return None
@@ -57,7 +65,7 @@ class Samples:
                 nameless.discard(x)
                 language = (name.language or "").split("-")[0].lower()
                 if language in self._languages and clean(name):
-                    rank = (self._languages.index(language), NAME_PROPERTIES.index(p), clean(name))
+                    rank = (self._languages.index(language), NAME_PROPERTIES.index(p), str(clean(name)))
                     best[x] = min(best.get(x, rank), rank)
         names: dict[URIRef | Literal, str] = {x: best[x][2] for x in wanted if x in best}
         spelt = {x: clean(local_name(x).replace("_", " ")) for x in nameless}
@@ -65,6 +73,11 @@ class Samples:
 
     def _select(self, query: str) -> list[tuple[Term | None, ...]]:
         return self._store.select(query, timeout_s=self._timeout_s).rows
+
+
+def _order(variables: str, count: int) -> str:
+    """An order that makes the sample the same at every time; none where sorting would take long."""
+    return f"ORDER BY {variables}" if count <= _SORTED else ""
 
 
 def _by_length(name: str) -> tuple[bool, str]:

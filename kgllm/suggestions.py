@@ -70,6 +70,7 @@ class _Link:
     """
 
     iri: URIRef
+    count: int
     start: URIRef
     things: str
     subjects: Group
@@ -97,6 +98,7 @@ def _link(prop: Property, ontology: Ontology) -> _Link | None:
         return None
     return _Link(
         prop.iri,
+        prop.count,
         signature.subject,
         _plain(ontology.label(signature.subject)).lower(),
         typed(_X, signature.subject, ontology),
@@ -116,7 +118,7 @@ def _plain(label: str) -> str:
 def _facts(links: Sequence[_Link], samples: Samples) -> Iterator[Suggestion]:
     """What is the mass of the Saturn V?"""  # noqa: D400
     for link in links:
-        if link.noun and (found := samples.path(link.start, [link.iri])) is not None:
+        if link.noun and (found := samples.path(link.start, [link.iri], count=link.count)) is not None:
             subject, _, name, _ = found
             where = Group((TriplePattern(subject, link.iri, _X),))
             word = "Who" if link.is_person else "What"
@@ -126,7 +128,7 @@ def _facts(links: Sequence[_Link], samples: Samples) -> Iterator[Suggestion]:
 def _inverses(links: Sequence[_Link], samples: Samples) -> Iterator[Suggestion]:
     """Which astronauts have France as their nationality? Which astronauts walked on the Moon?"""  # noqa: D400
     for link in reversed(links):
-        if not link.is_literal and (found := samples.path(link.start, [link.iri])) is not None:
+        if not link.is_literal and (found := samples.path(link.start, [link.iri], count=link.count)) is not None:
             _, object_, _, name = found
             said = f"{link.verb} {name}" if link.verb else f"have {name} as their {link.noun}"
             where = _joined(Group((TriplePattern(_X, link.iri, object_),)), link.subjects)
@@ -151,7 +153,7 @@ def _chains(links: Sequence[_Link], samples: Samples) -> Iterator[Suggestion]:
         is_next = second.start == first.end and not first.is_literal and second.iri != first.iri
         if not (is_next and first.noun and second.noun) or {first.iri, second.iri} & used:
             continue
-        if (found := samples.path(first.start, [first.iri, second.iri])) is not None:
+        if (found := samples.path(first.start, [first.iri, second.iri], count=first.count)) is not None:
             used |= {first.iri, second.iri}
             subject, _, name, _ = found
             middle = Variable("a1")

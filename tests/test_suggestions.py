@@ -82,11 +82,11 @@ def test_a_graph_that_names_nothing_has_names_of_its_iris_but_not_of_numbers(ope
         "e:Eve_Smith a e:Person ; e:mother e:x17 . e:Zoe_Smith a e:Person ; e:mother e:Eve_Smith ."
     )
     samples = Samples(kg.index.store, ("en", ""), timeout_s=10)
-    assert samples.instances(URIRef("http://example.org/Person"), most=3) == ("Eve Smith", "Zoe Smith")
-    found = samples.path(URIRef("http://example.org/Person"), [URIRef("http://example.org/mother")])
+    assert samples.instances(URIRef("http://example.org/Person"), count=2, most=3) == ("Eve Smith", "Zoe Smith")
+    found = samples.path(URIRef("http://example.org/Person"), [URIRef("http://example.org/mother")], count=2)
     assert found is not None
     assert found[2:] == ("Zoe Smith", "Eve Smith")
-    assert samples.path(URIRef("http://example.org/Person"), [URIRef("http://example.org/father")]) is None
+    assert samples.path(URIRef("http://example.org/Person"), [URIRef("http://example.org/father")], count=0) is None
 
 
 def test_a_graph_without_classes_has_nothing_to_ask(open_cached: Open) -> None:
