@@ -12,6 +12,7 @@ from itertools import islice
 
 from kgllm.choice import as_one, spread
 from kgllm.confidence import probability, signs
+from kgllm.datatypes import is_date
 from kgllm.descriptions import is_name_like
 from kgllm.exclusion import leave_out, without_exclusion
 from kgllm.link import Links
@@ -74,6 +75,11 @@ class Ranked:
         """How surely the words mean its steps, in [0, 1]."""
         return self.scored.fit
 
+    @property
+    def has_extreme(self) -> bool:
+        """Whether it asks for the first or the greatest."""
+        return (self.sketch.order if isinstance(self.sketch, Table) else self.sketch.extreme) is not None
+
 
 class EmbeddedPlanning:
     """The planning of one question: its readings in order, then what its words describe."""
@@ -124,6 +130,7 @@ class EmbeddedPlanner:
         if is_description and not is_read and not is_table:
             yield from self._described(links, ())
             return
+        ranked = self._with_extreme(links, ranked)
         near = [item for item in ranked[:_TRIED] if item.score >= ranked[0].score - _MARGIN]
         sure = [item for item in near if item.fit >= (_LEAST_YES if item.query.form == "ask" else _LEAST)]
         if not is_named and not is_table and (not sure or sure[0].fit < _VAGUE):
@@ -135,6 +142,19 @@ class EmbeddedPlanner:
             seen = signs(item.scored, after=after, tried=tried)
             query = leave_out(spread(item.query, any_of), excluded)
             yield Plan(query, probability(seen), self._concepts(item, links), seen)
+
+    def _with_extreme(self, links: Links, ranked: list[Ranked]) -> list[Ranked]:
+        """Those readings that ask for the first or the greatest, if the question does and they read its words well.
+
+        All of them where the word is one of a name in the best: "the highest point of Ohio".
+        """
+        asked = superlative(links.question)
+        clear = [item for item in ranked if item.has_extreme and item.fit >= _CLEAR]
+        if asked is None or not clear or ranked[0].has_extreme:
+            return ranked
+        word = links.question[asked.start : asked.end].lower()
+        names = (self.ontology.label(iri).lower() for iri in ranked[0].query.iris())
+        return ranked if any(word in name.split() for name in names) else clear
 
     def _expected_classes(self, links: Links) -> tuple[URIRef, ...]:
         """The class that the question names, or those of the kind that its question word asks for."""
@@ -204,14 +224,21 @@ class EmbeddedPlanner:
             sketches = list(dict.fromkeys(self.readings.sketches(links, scorer, limits)))
             found += sorted((scorer.score(sketch) for sketch in sketches), key=lambda s: -s.score)[:_KEPT]
         by_name = _NAME_ASKED.search(links.question) is not None
-        compiled = [self._compile(scored, by_name=by_name) for scored in scorer.add_meaning(found)]
+        by_date = scorer.form == "when"
+        compiled = [self._compile(scored, by_name=by_name, by_date=by_date) for scored in scorer.add_meaning(found)]
         return [ranked for ranked in compiled if ranked is not None]
 
-    def _compile(self, scored: Scored, *, by_name: bool) -> Ranked | None:
-        """The reading as a query; ``by_name`` asks for the names of the answers, which no step of it stands for."""
+    def _compile(self, scored: Scored, *, by_name: bool, by_date: bool) -> Ranked | None:
+        """The reading as a query.
+
+        ``by_name`` asks for the names of the answers, which no step of it stands for, ``by_date`` for the first or last
+        date instead of what has it.
+        """
         sketch = scored.sketch
         if by_name and isinstance(sketch, Sketch):
             sketch = self._by_name(sketch)
+        if by_date:
+            sketch = _by_date(sketch)
         try:
             return Ranked(sketch.to_query(self.ontology), scored, sketch)
         except ValueError:
@@ -228,3 +255,17 @@ class EmbeddedPlanner:
         ]
         shortest = min(named, key=lambda path: len(path.steps[0].property), default=None)
         return sketch if shortest is None else replace(sketch, projection=shortest)
+
+
+def _by_date(sketch: Sketch | Table) -> Sketch | Table:
+    """The reading with the date that it is ordered by in the place of its answers, as "when was the first …" asks."""
+    if isinstance(sketch, Table):
+        order = sketch.order.column if sketch.order is not None else None
+        is_things = len(sketch.columns) == 1 and not sketch.columns[0].place.path.steps
+        if order is not None and is_things and order.function is None and any(map(is_date, order.place.path.end)):
+            return replace(sketch, columns=(order,))
+        return sketch
+    extreme = sketch.extreme
+    if extreme is None or extreme.by_count or sketch.projection is not None or sketch.literal:
+        return sketch
+    return replace(sketch, projection=extreme.path) if any(map(is_date, extreme.path.end)) else sketch

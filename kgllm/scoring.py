@@ -460,9 +460,9 @@ class Scorer:
         """Whether no answer can be what the question word asks for: a place for "when", a number for "who"."""
         if isinstance(sketch, Table):
             path = sketch.columns[0].place.path
-            if sketch.columns[0].function is not None or not path.steps:
+            if sketch.columns[0].function is not None:
                 return False
-            is_literal, place = path.literal, path.end
+            is_literal, place = path.literal, path.end if path.steps else frozenset({sketch.cls})
         elif sketch.form == "select":
             is_literal, place = sketch.literal, sketch.place(self.ontology)
         else:

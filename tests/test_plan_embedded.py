@@ -213,3 +213,16 @@ def test_grammar_says_at_which_end_of_a_relation_a_name_is(
 )
 def test_a_place_does_not_say_when_nor_a_date_where(demo: Assistant, question: str, is_refused: bool) -> None:
     assert demo.ask(question).abstained is is_refused
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("When was the first space station launched?", "1971-04-19"),
+        ("When was the latest mission launched?", "2024-09-10"),
+        ("When did the last mission of the Apollo programme land?", "1972-12-19"),
+        ("Which space station was launched first?", "https://example.org/spaceflight/Salyut_1"),
+    ],
+)
+def test_when_the_first_was_asks_for_its_date_and_which_for_itself(demo: Assistant, question: str, answer: str) -> None:
+    assert [str(term) for term in demo.ask(question).results] == [answer]
