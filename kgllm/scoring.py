@@ -23,7 +23,7 @@ from kgllm.similarity import IS_NAMED, Vocabulary
 from kgllm.sketch import Anchor, Branch, Sketch
 from kgllm.tables.table import Table
 from kgllm.terms import URIRef
-from kgllm.words import KINDS, Form
+from kgllm.words import KINDS, Form, asks_for
 
 __all__ = ["Scorer"]
 
@@ -457,7 +457,9 @@ class Scorer:
         return self._kin(frozenset({cls}), KINDS[form]) > _OF_KIND
 
     def is_of_other_kind(self, sketch: Sketch | Table) -> bool:
-        """Whether no answer can be what the question word asks for: a place for "when", a number for "who"."""
+        """Whether no answer can be what the question begins to ask for: a place for "when", a number for "who"."""
+        if not self.links.tokens or asks_for(self.links.tokens[0].text) != self.form:
+            return False
         if isinstance(sketch, Table):
             path = sketch.columns[0].place.path
             if sketch.columns[0].function is not None:
