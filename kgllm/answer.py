@@ -206,7 +206,7 @@ _VERBS = frozenset(["is", "are", "was", "were", "has", "have", "had", "contains"
 def is_verbal(label: str) -> bool:
     """Whether a label joins two names as a verb does: "walked on", "has part", "commanded"; not "commander"."""
     words = label.split()
-    is_past = words[0].endswith("ed") and not words[0].endswith("eed")
+    is_past = len(words[0]) > 4 and words[0].endswith("ed") and not words[0].endswith(("eed", "shed"))
     return words[0] in _VERBS or words[-1] in _PREPOSITIONS or is_past
 
 

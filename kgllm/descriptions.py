@@ -185,12 +185,13 @@ def _join_names(
 ) -> None:
     """Name a person whose names are stated apart by both together."""
     words = {prop.iri: set(readable(local_name(prop.iri)).split()) for prop in ontology.properties.values()}
-    for given, family in product(words, words):
-        if is_name_like(given) and is_name_like(family) and words[given] & _GIVEN and words[family] & _FAMILY:
-            query = f"SELECT ?s ?given ?family WHERE {{ ?s <{given}> ?given ; <{family}> ?family }}"
-            for s, one, other in whole(store, query, timeout_s):
-                if isinstance(s, URIRef) and s in only and isinstance(one, Literal) and isinstance(other, Literal):
-                    drafts[s].names.append((-1, " ".join(f"{one} {other}".split()), ""))
+    given, family = ([p for p in words if words[p] & kind and is_name_like(p)] for kind in (_GIVEN, _FAMILY))
+    for first, last in product(given, family):
+        query = f"SELECT ?s ?first ?last WHERE {{ ?s <{first}> ?first ; <{last}> ?last }}"
+        for s, one, other in whole(store, query, timeout_s) if first != last else ():
+            if isinstance(s, URIRef) and s in only and isinstance(one, Literal) and isinstance(other, Literal):
+                name = " ".join(f"{one} {other}".split())
+                drafts[s].names += [(-1, name, "")] if name else []
 
 
 def _describe_term(

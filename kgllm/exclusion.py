@@ -6,19 +6,17 @@ import re
 from dataclasses import replace
 
 from kgllm.link import Links, Mention
-from kgllm.query import Aggregate, Comparison, Computed, Query
+from kgllm.query import Comparison, Query, Variable
 from kgllm.terms import Literal, URIRef
+from kgllm.words import EXCEPT
 
 __all__ = ["leave_out", "without_exclusion"]
 
 _EXCLUDES = re.compile(
-    r"(?:besides|other than|apart from|aside from|except(?: for)?|excluding|in addition to|"
-    r"außer|ausser|abgesehen von|sauf|excepté|hormis|excepto|salvo|aparte de|tranne|eccetto|oltre a)"
-    r"(?: (?:the|a|an|der|die|das|dem|den|le|la|les|el|los|las|il|lo|i|gli))?\s*",
-    re.I,
+    rf"\b(?:{EXCEPT})(?: (?:the|an?|d(?:er|ie|as|em|en)|l[ea]s?|els?|los|las|il|lo|i|gli))?\s*", re.I
 )
 _AS_SURE = 0.01  # how much less sure another node of the same name may be
-_JOINS = re.compile(r"\s*(?:,|and|or|und|oder|et|ou|y|o|e)\s*(?:(?:the|for|from)\s+)*", re.I)
+_JOINS = re.compile(r"\s*(?:,\s*)?(?:\b(?:and|or|und|oder|et|ou|y|o|e)\b)?\s*(?:\b(?:the|for|from)\b\s*)*", re.I)
 
 
 def without_exclusion(links: Links) -> tuple[Links, tuple[URIRef | Literal, ...]]:
@@ -56,12 +54,8 @@ def _ends_with_exclusion(text: str) -> int | None:
 
 
 def leave_out(query: Query, terms: tuple[URIRef | Literal, ...]) -> Query:
-    """The query without some terms among its answers, or among what it counts."""
-    if not terms or not query.select:
-        return query
-    column = query.select[0]
-    if isinstance(column, Computed):
-        return query
-    answer = column.variable if isinstance(column, Aggregate) else column
-    others = tuple(Comparison(answer, "!=", term) for term in terms)
+    """The query in which nothing that is looked for is one of some terms: not what is told, nor what is on the way."""
+    ends = (end for pattern in query.where.patterns for end in (pattern.subject, pattern.object))
+    sought = dict.fromkeys(end for end in ends if isinstance(end, Variable))
+    others = tuple(Comparison(variable, "!=", term) for variable in sought for term in terms)
     return replace(query, where=replace(query.where, comparisons=(*query.where.comparisons, *others)))

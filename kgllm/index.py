@@ -34,14 +34,14 @@ import kgllm
 from kgllm.adapter import ENOUGH_PAIRS, MOST_PAIRS, adapted, draw_together, with_neighbours
 from kgllm.coverage import WordTable
 from kgllm.descriptions import Description, Value, describe_graph, values_of
-from kgllm.errors import DamagedIndexError
+from kgllm.errors import BackendError, DamagedIndexError
 from kgllm.generations import save_array
 from kgllm.names import NameIndex, NameRow
 from kgllm.ontology import Ontology
 from kgllm.ontology_reading import read_ontology
 from kgllm.protocols import Embedder, GraphStore, Hit, Progress, VectorIndex, Vectors
 from kgllm.terms import Literal, Namespaces, Term, URIRef, n3, parse_term
-from kgllm.vocabularies import RDF_TYPE
+from kgllm.vocabularies import OWL, RDF_TYPE
 from kgllm.words import fixed_phrases
 
 __all__ = ["Index", "IndexSettings", "fill_generation"]
@@ -53,6 +53,7 @@ _REORDERED = 50  # descriptions nearest in meaning that search looks at word by 
 _COVERAGE = 0.5  # its weight beside the cosine; between 0.4 and 0.55 it makes no difference (benchmarks/search.py)
 _SAME_NAME = 0.9  # likeness from which a name is the text, perhaps mistyped
 _MOST_EDGES = 1_000_000  # between nodes; a graph with more is searched without its neighbours
+_NO_NEIGHBOURS = (RDF_TYPE, *(OWL + apart for apart in ("disjointWith", "complementOf", "differentFrom")))
 _ABBREVIATES = 0.8  # score of a name that a word in capitals has the initials of
 
 
@@ -311,7 +312,7 @@ def fill_generation(
     texts = [description.text for description in descriptions]
     WordTable.build(folder, [_words_said(d) for d in descriptions if d.description], embedder)
     vectors, embedded = _embed(texts, embedder, previous, progress)
-    save_array(folder / "vectors.npy", _learned(folder, vectors, descriptions, store, embedder, progress))
+    save_array(folder / "vectors.npy", _learned(folder, vectors, descriptions, stores, embedder, progress))
     save_array(folder / "phrases.npy", embedder.embed(phrases))
     (folder / "texts.json").write_text(json.dumps([_digest(text) for text in texts]), encoding="utf-8")
     after_embedding = time.perf_counter()
@@ -354,7 +355,7 @@ def _learned(
     folder: Path,
     vectors: Vectors,
     descriptions: Sequence[Description],
-    store: GraphStore,
+    stores: Sequence[GraphStore],
     embedder: Embedder,
     progress: Progress,
 ) -> Vectors:
@@ -373,24 +374,33 @@ def _learned(
         save_array(folder / "adapter.npy", adapter)
         vectors = adapted(vectors, adapter)
     return with_neighbours(
-        vectors, _edges(store, {descriptions[row].iri: (row, descriptions[row]) for row in described})
+        vectors, _edges(stores, {descriptions[row].iri: (row, descriptions[row]) for row in described})
     )
 
 
-def _edges(store: GraphStore, described: Mapping[Term | None, tuple[int, Description]]) -> NDArray[np.int64]:
-    """The pairs of rows of like descriptions, shape (m, 2), that some triple joins; none of a graph with too many.
+def _edges(stores: Sequence[GraphStore], described: Mapping[Term | None, tuple[int, Description]]) -> NDArray[np.int64]:
+    """The pairs of rows of like descriptions, shape (m, 2), that some triple joins.
 
-    A class is like a class, a property like a property, and a node like those that share a class with it.
+    A class is like a class, a property like a property, and a node like those that share a class with it. None of a
+    graph that has too many, or whose endpoint does not give them: what they add is not worth a failure.
     """
-    query = f"SELECT ?s ?o WHERE {{ ?s ?p ?o . FILTER(isIRI(?s) && isIRI(?o) && ?p != <{RDF_TYPE}>) }}"
-    found = store.select(query, timeout_s=600, limit=_MOST_EDGES)
-    pairs = []
-    for s, o in found.rows if found.complete else []:
-        if s in described and o in described:
-            (subject, one), (object_, other) = described[s], described[o]
-            if one.kind == other.kind and (one.kind != "node" or set(one.types) & set(other.types)):
-                pairs.append((subject, object_))
-    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    apart = ", ".join(f"<{prop}>" for prop in _NO_NEIGHBOURS)
+    query = (
+        f"SELECT ?s ?o WHERE {{ ?s ?p ?o . FILTER(isIRI(?s) && isIRI(?o) && ?s != ?o && ?p NOT IN ({apart})) }} "
+        f"LIMIT {_MOST_EDGES + 1}"
+    )
+    pairs: set[tuple[int, int]] = set()
+    for store in stores:
+        try:
+            rows = store.select(query, timeout_s=600).rows
+        except BackendError:
+            return np.empty((0, 2), dtype=np.int64)
+        for s, o in rows if len(rows) <= _MOST_EDGES else ():
+            if s in described and o in described:
+                (subject, one), (object_, other) = described[s], described[o]
+                if one.kind == other.kind and (one.kind != "node" or set(one.types) & set(other.types)):
+                    pairs.add((subject, object_))
+    return np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
 
 
 def _words_said(description: Description) -> str:

@@ -243,13 +243,15 @@ def overview(workspace: Workspace) -> Overview:
 
 def _dates(workspace: Workspace, ontology: Ontology) -> Iterator[DateRange]:
     """The first and last date of the properties that have the most."""
-    dated = [
+    found = [
         (sum(s.count for s in kinds), prop)
         for prop in ontology.relations()
         if (kinds := [s for s in prop.signatures if s.literal and s.object is not None and is_date(s.object)])
     ]
-    for _, prop in sorted(dated, key=lambda item: (-item[0], item[1].iri))[:_DATED]:
-        query = f"SELECT (MIN(?o) AS ?first) (MAX(?o) AS ?last) WHERE {{ ?s {n3(prop.iri)} ?o }}"
+    for _, prop in sorted(found, key=lambda item: (-item[0], item[1].iri))[:_DATED]:
+        types = ", ".join(sorted({n3(s.object) for s in prop.signatures if s.object is not None and is_date(s.object)}))
+        dated = f"?s {n3(prop.iri)} ?o . FILTER(isLiteral(?o) && DATATYPE(?o) IN ({types}))"
+        query = f"SELECT (MIN(?o) AS ?first) (MAX(?o) AS ?last) WHERE {{ {dated} }}"
         ((first, last),) = whole(workspace.store, query, workspace.timeout_s)
         if first is not None and last is not None:
             yield DateRange(prop.iri, prop.label, str(first), str(last))

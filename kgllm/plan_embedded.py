@@ -140,7 +140,10 @@ class EmbeddedPlanner:
         for tried, item in enumerate(fitting):
             after = [other.score for other in ranked if other.score <= item.score and other.query != item.query]
             seen = signs(item.scored, after=after, tried=tried)
-            query = leave_out(spread(item.query, any_of), excluded)
+            query = spread(item.query, any_of)
+            if any_of and query == item.query:  # it takes one of the names for something else
+                continue
+            query = leave_out(query, excluded) if excluded else query
             yield Plan(query, probability(seen), self._concepts(item, links), seen)
 
     def _with_extreme(self, links: Links, ranked: list[Ranked]) -> list[Ranked]:

@@ -12,6 +12,7 @@ from kgllm.terms import Literal, Term, URIRef, clean, local_name, n3
 __all__ = ["Samples"]
 
 _SAMPLE = 40  # of what is seen, the best are chosen
+_WALKED = 5_000  # paths from these
 _SORTED = 50_000  # rows, up to a few tenths of a second
 _LONGEST_NAME = 40  # characters; a longer one is no name that a person would type
 _WORD = re.compile(r"(?=.*[^\W\d_]{3})[^=#/]+")
@@ -38,12 +39,12 @@ class Samples:
     ) -> tuple[URIRef, URIRef | Literal, str, str] | None:
         """The two ends of a path of properties from a node of a class, and their names; ``None`` if none is named.
 
-        ``count`` tells about how many there are.
+        ``count`` tells about how many nodes there are to begin at.
         """
-        ways = " . ".join(f"?n{place} {n3(prop)} ?n{place + 1}" for place, prop in enumerate(steps))
+        ways = [f"?n{place} {n3(prop)} ?n{place + 1}" for place, prop in enumerate(steps)]
+        starts = f"SELECT DISTINCT ?n0 WHERE {{ ?n0 a {n3(start)} . {ways[0]} }} {_order('?n0', count)} LIMIT {_SAMPLE}"
         ends = f"?n0 ?n{len(steps)}"
-        order = _order(ends, count)
-        rows = self._select(f"SELECT DISTINCT {ends} WHERE {{ ?n0 a {n3(start)} . {ways} }} {order} LIMIT {_SAMPLE}")
+        rows = self._select(f"SELECT DISTINCT {ends} WHERE {{ {{ {starts} }} {' . '.join(ways)} }} LIMIT {_WALKED}")
         pairs = [(s, o) for s, o in rows if isinstance(s, URIRef) and isinstance(o, URIRef | Literal) and s != o]
         names = self._names({term for pair in pairs for term in pair if isinstance(term, URIRef)})
         names |= {o: str(clean(o)) for _, o in pairs if isinstance(o, Literal)}
@@ -63,9 +64,10 @@ class Samples:
         for x, p, name in self._select(query) if wanted else ():
             if isinstance(x, URIRef) and isinstance(p, URIRef) and isinstance(name, Literal):
                 nameless.discard(x)
-                language = (name.language or "").split("-")[0].lower()
-                if language in self._languages and clean(name):
-                    rank = (self._languages.index(language), NAME_PROPERTIES.index(p), str(clean(name)))
+                language = (name.language or "").lower()
+                known = [tag for tag in (language, language.split("-")[0]) if tag in self._languages]
+                if known and clean(name):
+                    rank = (self._languages.index(known[0]), NAME_PROPERTIES.index(p), str(clean(name)))
                     best[x] = min(best.get(x, rank), rank)
         names: dict[URIRef | Literal, str] = {x: best[x][2] for x in wanted if x in best}
         spelt = {x: clean(local_name(x).replace("_", " ")) for x in nameless}

@@ -470,8 +470,10 @@ class Scorer:
         else:
             return False
         if self.form == "when":
-            return not is_literal and all(end is not None and not self.is_of_kind(end, "when") for end in place)
-        return self.form in {"who", "where"} and is_literal and all(is_date(e) or is_number(e) for e in place)
+            no_time = (end is not None and not self.is_of_kind(end, "when") for end in place)
+            return bool(place) and not is_literal and all(no_time)
+        is_measure = bool(place) and is_literal and all(is_date(end) or is_number(end) for end in place)
+        return self.form in {"who", "where"} and is_measure
 
     def _ends_in(self, sketch: Sketch, names: Sequence[str]) -> float:
         last = [path.steps[-1] for path in sketch.paths() if path.steps][-1:]

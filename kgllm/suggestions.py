@@ -51,14 +51,15 @@ def suggestions(ontology: Ontology, samples: Samples) -> tuple[Suggestion, ...]:
         _inverses(links, samples),
         _counts(ontology),
     )
-    made = [each for each in chain.from_iterable(zip_longest(*forms)) if each is not None]
+    made: list[Suggestion] = []
+    again: list[Suggestion] = []  # about what was asked about already
     asked: set[URIRef] = set()
-    again: list[Suggestion] = []
-    for each in made[:]:
-        if each.properties & asked:
-            made.remove(each)
-            again.append(each)
-        asked |= each.properties
+    for each in chain.from_iterable(zip_longest(*forms)):
+        if each is not None:
+            (again if each.properties & asked else made).append(each)
+            asked |= each.properties
+        if len(made) == _MOST:
+            break
     return tuple([*made, *again][:_MOST])
 
 

@@ -176,6 +176,11 @@ _NEGATION = re.compile(
 _SHARING = re.compile(
     r"\b(?:same|shar(?:e|es|ed|ing)|together|also|fellow|in common|another|gemeinsam|zusammen|auch)\b|\bco-", re.I
 )
+EXCEPT = (
+    r"besides|other than|apart from|aside from|except(?: for)?|excluding|in addition to|außer|ausser|abgesehen von|"
+    r"sauf|excepté|hormis|excepto|salvo|aparte de|tranne|eccetto|oltre a"
+)
+"""A pattern of the words that leave out of a question's answers what stands behind them."""
 _HOW_MANY = re.compile(
     r"\b(?:how many|how much|(?:^|the |total )number of|count of|count the|count all|wie ?viele?|anzahl)\b", re.I
 )

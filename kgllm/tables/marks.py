@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal as OneOfStrings
 from typing import TypeAlias
 
-from kgllm.words import NUMBER_WORDS, Token, superlatives
+from kgllm.words import EXCEPT, NUMBER_WORDS, Token, superlatives
 
 __all__ = ["Mark", "marks"]
 
@@ -88,7 +88,7 @@ _PATTERNS: tuple[tuple[MarkKind, str, bool, str], ...] = (
     ("each", "", False, rf"(?:for |in |of |to |from )?(?:each|every|per)(?: of)?(?: the)?{_DISTINCT}"),
     ("each", "", False, r"for (?:all )?(?:the )?different"),
     ("not", "", False, r"(?:not|never|without|neither|nor|no|cannot|\w+n['’]t)(?: any)?"),
-    ("not", "", False, r"except(?: for)?|excluding|other than|besides"),
+    ("not", "", False, EXCEPT),
 )  # fmt: skip
 """In the order in which they claim their words: a comparison before the extreme or the denial that is a part of it."""
 _COMPILED = [
