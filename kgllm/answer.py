@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 from typing import Literal as OneOfStrings
 
@@ -93,9 +94,18 @@ class Answer:
         return f"<Answer {found}: {clean(self.text, cap=120)!r}>"
 
     def _repr_html_(self) -> str:
-        from kgllm.display import answer_html
+        from kgllm.pages import answer_html, unique
 
-        return answer_html(self)
+        return answer_html(self, key=unique(self.question, self.text))
+
+    def save(self, path: str | Path) -> Path:
+        """Write the answer to a file, by its ending a page to send (html), a text (md) or data (json).
+
+        Raises ``InputError`` for any other ending.
+        """
+        from kgllm.pages import save_answer
+
+        return save_answer(self, path)
 
     def to_json(self) -> dict[str, Any]:
         """The answer as ``kgllm ask --json`` prints it; terms are written as in N-Triples."""

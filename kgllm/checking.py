@@ -28,7 +28,7 @@ LARGEST = 2_000_000  # triples: what is held at once, about 2 GB
 _CHUNK = 200
 _GROUPS = 8  # on one screen, with so many examples each
 _EXAMPLES = 3
-_FAULT = {"data": "the graph's own", "memory": "of the new triples", "query": "of the query"}
+FAULTS = {"data": "the graph's own", "memory": "of the new triples", "query": "of the query"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +64,21 @@ class CheckReport:
     def __str__(self) -> str:
         return "\n".join(self._lines())
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
+
+    def _repr_html_(self) -> str:
+        from kgllm.pages import report_html, unique
+
+        return report_html(self, key=unique(self.what, *self.violations))
+
     def _lines(self) -> Iterator[str]:
         verdict = {True: "conforms", False: "does not conform", None: "was not checked to the end"}[self.conforms]
         checked = f"{self.triples:,} triples against {' and '.join(self.against)}, {self.seconds:.1f} s"
         yield f"{clean(self.what)} {verdict} ({checked})"
         groups = _grouped(self.violations)
         for (constraint, severity, fault), members in groups[:_GROUPS]:
-            yield f"\n{len(members):,} × {clean(constraint)} ({severity.lower()}, {_FAULT[fault]})"
+            yield f"\n{len(members):,} × {clean(constraint)} ({severity.lower()}, {FAULTS[fault]})"
             yield from map(self._line, members[:_EXAMPLES])
             if len(members) > _EXAMPLES:
                 yield f"  … and {len(members) - _EXAMPLES:,} more"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from kgllm.memory import WorkingMemoryGraph
 
-__all__ = ["drawable", "save"]
+__all__ = ["drawable", "save", "write_whole"]
 
 _RDF_FORMATS = {".ttl": "turtle", ".trig": "trig", ".jsonld": "json-ld"}
 _ENDINGS = ".graphml .gexf .ttl .trig .jsonld"
@@ -45,7 +45,7 @@ def save(memory: WorkingMemoryGraph, path: str | Path) -> Path:
             try_next="save it as .graphml, in which every term is text",
         ) from error
     try:
-        _write_whole(file, content)
+        write_whole(file, content)
     except OSError as error:
         raise InputError(
             f"{clean(str(file))} cannot be written", why=clean(str(error)), try_next="name a file in a folder of yours"
@@ -112,7 +112,7 @@ def _content(memory: WorkingMemoryGraph, ending: str) -> bytes:
     return written.getvalue()
 
 
-def _write_whole(file: Path, content: bytes) -> None:
+def write_whole(file: Path, content: bytes) -> None:
     """Put the content beside the file first, so that whoever reads it sees the old one or the new."""
     new = file.with_name(f".kgllm-{secrets.token_hex(8)}")
     try:

@@ -47,7 +47,10 @@ class Ring:
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    """A node and its facts. ``others`` are further nodes of the name that was asked for, the most popular first."""
+    """A node and its facts. ``others`` are further nodes of the name that was asked for, the most popular first.
+
+    ``classes`` has of each node shown the one class by which it is coloured.
+    """
 
     iri: URIRef
     label: str
@@ -59,6 +62,7 @@ class NodeView:
     others: tuple[URIRef, ...] = ()
     labels: Mapping[Node, str] = field(default_factory=dict)
     namespaces: Namespaces = field(default_factory=Namespaces)
+    classes: Mapping[Node, URIRef] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The view as JSON data; terms are written as in N-Triples."""
@@ -80,6 +84,14 @@ class NodeView:
 
     def __str__(self) -> str:
         return "\n".join(self._lines())
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
+
+    def _repr_html_(self) -> str:
+        from kgllm.pages import node_html, unique
+
+        return node_html(self, key=unique(self.iri, self.label))
 
     def _lines(self) -> Iterator[str]:
         def write(term: Node) -> str:
@@ -140,7 +152,8 @@ def show(workspace: Workspace, node: str, *, hops: int = 1, limit: int = 50) -> 
     mentioned: list[Node] = [iri, *others]
     mentioned += [end for facts in (*outgoing, *incoming) for end in (facts.property, *facts.nodes)]
     mentioned += [end for ring in rings for triple in ring.triples for end in triple]
-    labels = labels_of(workspace, mentioned)
+    classes = _classes_of(workspace, mentioned)
+    labels = labels_of(workspace, [*mentioned, *classes.values()])
     return NodeView(
         iri,
         labels.get(iri) or readable(local_name(iri)),
@@ -152,6 +165,7 @@ def show(workspace: Workspace, node: str, *, hops: int = 1, limit: int = 50) -> 
         tuple(others),
         labels,
         workspace.namespaces,
+        classes,
     )
 
 
@@ -173,6 +187,18 @@ def labels_of(workspace: Workspace, terms: Iterable[Node]) -> dict[Node, str]:
         if iri not in best and term is not None:
             best[iri] = term.label
     return {iri: best[iri] for iri in iris if iri in best}
+
+
+def _classes_of(workspace: Workspace, terms: Iterable[Node]) -> dict[Node, URIRef]:
+    """The most special class of each of some terms that the graph states one of."""
+    iris = list(dict.fromkeys(term for term in terms if isinstance(term, URIRef)))
+    stated: dict[Node, list[URIRef]] = defaultdict(list)
+    for start in range(0, len(iris), _CHUNK):
+        query = f"SELECT ?s ?c WHERE {{ VALUES ?s {{ {_values(iris[start : start + _CHUNK])} }} ?s {n3(RDF_TYPE)} ?c }}"
+        for s, c in workspace.store.select(query).rows:  # a class that is cut costs its reader a colour, no more
+            if s is not None and isinstance(c, URIRef):
+                stated[s].append(c)
+    return {node: workspace.ontology.most_special(classes) for node, classes in stated.items()}
 
 
 def _name_properties(workspace: Workspace) -> Sequence[URIRef]:

@@ -74,6 +74,8 @@ class WorkingMemoryGraph:
         self.prefixes = dict(prefixes or {})
         self.roles: dict[Node, Role] = {}
         self.labels: dict[Node, str] = {}
+        self.classes: dict[Node, URIRef] = {}  # of each node the one class by which it is coloured
+        self.checked_against: tuple[str, ...] = ()
         self._facts: dict[Triple, Fact] = {}
 
     def __len__(self) -> int:
@@ -99,6 +101,11 @@ class WorkingMemoryGraph:
 
     def __repr__(self) -> str:
         return f"<WorkingMemoryGraph {len(self)} triples, {len(self.nodes())} nodes: {self.question[:60]!r}>"
+
+    def _repr_html_(self) -> str:
+        from kgllm.pages import memory_html, unique
+
+        return memory_html(self, key=unique(self.question, *self._facts))
 
     def assert_triple(self, triple: Triple) -> None:
         """Take in a triple that was read from the graph or its ontology. An entailed one becomes asserted."""
@@ -150,7 +157,7 @@ class WorkingMemoryGraph:
         """
         import networkx
 
-        classes: dict[Node, list[str]] = {}
+        classes: dict[Node, list[str]] = {node: [self._label(cls)] for node, cls in self.classes.items()}
         for s, p, o in self._facts:
             if p == _TYPE:
                 classes.setdefault(s, []).append(self._label(o))
@@ -160,7 +167,7 @@ class WorkingMemoryGraph:
             for end in (s, o):
                 kind = "literal" if isinstance(end, Literal) else "node"
                 role = self.roles.get(end, "literal" if kind == "literal" else "bridge")
-                known = ", ".join(classes.get(end, ()))
+                known = ", ".join(dict.fromkeys(classes.get(end, ())))
                 graph.add_node(end, label=self._label(end), role=role, kind=kind, classes=known)
             graph.add_edge(s, o, key=p, label=self._label(p), status=fact.status, rule=fact.rule or "")
         return graph

@@ -165,6 +165,11 @@ class Ontology:
         """Whether a class is another or below it."""
         return ancestor in self.superclasses(iri)
 
+    def most_special(self, classes: Sequence[URIRef]) -> URIRef:
+        """The class that is above none of the others; of several the one with the fewest instances."""
+        lowest = [c for c in classes if not any(self.is_a(d, c) and not self.is_a(c, d) for d in classes)]
+        return min(lowest, key=lambda c: (self.classes[c].instances if c in self.classes else 0, c))
+
     def populated(self, iri: URIRef) -> list[URIRef]:
         """The classes at or below one that have instances of their own, the class itself first."""
         below = [c for c in self.subclasses(iri) if c in self.classes and self.classes[c].instances]

@@ -151,6 +151,14 @@ class Overview:
     def __str__(self) -> str:
         return "\n".join(self._lines())
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
+
+    def _repr_html_(self) -> str:
+        from kgllm.pages import overview_html, unique
+
+        return overview_html(self, key=unique(self.source, self.triples))
+
     def _lines(self) -> Iterator[str]:
         curie = self.namespaces.curie
         counted = [c for c in self.classes if c.count]

@@ -320,6 +320,12 @@ def _set_roles(query: Query, rows: Rows, memory: WorkingMemoryGraph) -> None:
 
 
 def _set_labels(memory: WorkingMemoryGraph, index: Index) -> None:
-    terms = [term for triple in memory.triples() for term in triple if isinstance(term, URIRef)]
-    for term, label in index.labels(terms).items():
-        memory.labels[term] = label
+    """The labels of all terms, and of each node the most special of its classes."""
+    terms = list(dict.fromkeys(term for triple in memory.triples() for term in triple if isinstance(term, URIRef)))
+    described = index.described(terms)
+    for term in terms:
+        memory.labels[term] = described[term].label if term in described else index.ontology.label(term)
+    for term, node in described.items():
+        if node.kind == "node" and node.types:
+            memory.classes[term] = index.ontology.most_special(node.types)
+    memory.labels |= {cls: index.ontology.label(cls) for cls in memory.classes.values() if cls not in memory.labels}

@@ -108,6 +108,7 @@ def validate_memory(
     What follows between its nodes by one of the ``named`` properties and classes enters the memory. ``shapes`` is asked
     only where the context is whole, so that no value is missing for want of fetching.
     """
+    memory.checked_against = ("ontology",) if shapes is None else ("ontology", "shapes")
     if not len(memory):
         return []
     nodes = set(memory.nodes())

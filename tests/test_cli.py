@@ -104,7 +104,7 @@ def test_a_file_with_a_broken_line_names_the_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("form", "sign"),
     [
-        ("md", "1. space:Apollo\\_11"),
+        ("md", "1. Apollo 11 (`space:Apollo_11`)"),
         ("ttl", "commander"),
         ("trig", "WorkingMemoryGraph"),
         ("jsonld", '"@id"'),

@@ -67,7 +67,7 @@ def printed_by(notebook: Any) -> str:
 def drawn_by(notebook: Any) -> list[str]:
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     pages = [output.data.get("text/html", "") for output in outputs if output.output_type == "execute_result"]
-    return [page for page in pages if "<svg" in page]
+    return [page for page in pages if "data:image/svg+xml" in page]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")  # of the kernel's client

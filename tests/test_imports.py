@@ -33,7 +33,7 @@ OVER_THE_GRAPH = {
     "stages",
     "verify",
 }  # verbs of the SDK over a workspace
-FACES = {"cli", "settings", "opening", "display", "doctor", "magics"}
+FACES = {"cli", "settings", "opening", "display", "pages", "doctor", "magics"}
 HEAVY = {
     "numpy", "rdflib", "pyoxigraph", "faiss", "onnxruntime", "torch", "httpx2", "networkx", "rich", "pydantic", "scipy",
     "pyshacl", "sentence_transformers", "pandas", "IPython",
@@ -93,7 +93,9 @@ MAY_IMPORT = {
     "engines": {"language", "engines"},
     "root": set(),
 }
-LAZY_FACE = {("answer", "display"), ("memory", "display")}  # _repr_html_, imported when a notebook asks for it
+LAZY_FACE = {  # _repr_html_, imported when a notebook asks for it
+    (module, "pages") for module in ("answer", "memory", "lookup", "checking", "overview")
+}
 ENGINES_MAY = {"sources"}
 
 

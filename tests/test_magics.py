@@ -18,7 +18,7 @@ from kgllm.errors import QuestionError
 from kgllm.magics import Answers, ShownRows, ShownTriples
 from kgllm.terms import Literal, Namespaces, URIRef
 from tests.conftest import DEMO_GRAPH, DEMO_ONTOLOGY, DEMO_SHAPES
-from tests.test_display import HOSTILE, Page
+from tests.shown import HOSTILE, Page
 
 WALKED = "How many people walked on the Moon?"
 HOSTILE_GRAPH = """

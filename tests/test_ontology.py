@@ -87,6 +87,17 @@ def test_the_tree_of_classes_is_closed_upwards_and_downwards(read: Read) -> None
     assert ontology.superclasses(ex("Unknown")) == {ex("Unknown")}
 
 
+def test_the_most_special_class_is_below_the_others_and_of_two_the_rarer(read: Read) -> None:
+    ontology = read("""
+        ex:Dog rdfs:subClassOf ex:Animal . ex:Car owl:equivalentClass ex:Auto .
+        ex:rex a ex:Dog, ex:Star . ex:fido a ex:Dog .
+    """)
+    assert ontology.most_special([ex("Animal"), ex("Dog")]) == ex("Dog")
+    assert ontology.most_special([ex("Animal"), ex("Dog"), ex("Star")]) == ex("Star")
+    assert ontology.most_special([ex("Car"), ex("Auto")]) == ex("Auto")
+    assert ontology.most_special([ex("Unknown")]) == ex("Unknown")
+
+
 def test_a_circle_of_classes_ends(read: Read) -> None:
     ontology = read("ex:A rdfs:subClassOf ex:B . ex:B rdfs:subClassOf ex:C . ex:C rdfs:subClassOf ex:A, ex:C .")
     assert ontology.superclasses(ex("A")) == ontology.subclasses(ex("A")) == {ex("A"), ex("B"), ex("C")}

@@ -196,9 +196,9 @@ def _markdown(answer: Answer, *_: object) -> str:
 
 
 def _html(answer: Answer, *_: object) -> str:
-    from kgllm.display import answer_page
+    from kgllm.pages import answer_page
 
-    return answer_page(answer)
+    return answer_page(answer).rstrip()
 
 
 def _json_ld(answer: Answer, *_: object) -> str:

@@ -1,0 +1,420 @@
+"""HTML of what is found: fragments for a notebook, and an answer as a page of its own. Nothing in it runs or loads.
+
+A fragment keeps its style to itself by its id. Without any style, as some places show it, it still reads.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kgllm.display import answer_markdown, counted, remarks, term_text, violation_line
+from kgllm.drawing import draw, escaped, theme
+from kgllm.errors import InputError
+from kgllm.export import write_whole
+from kgllm.memory import WorkingMemoryGraph
+from kgllm.picture import Picture, picture
+from kgllm.terms import Literal, Namespaces, Node, Triple, URIRef, clean
+from kgllm.violation import NOT_CHECKED, Violation
+
+if TYPE_CHECKING:
+    from kgllm.answer import Answer
+    from kgllm.checking import CheckReport
+    from kgllm.lookup import NodeView
+    from kgllm.overview import ClassCount, Overview
+
+__all__ = [
+    "answer_html",
+    "answer_page",
+    "memory_html",
+    "node_html",
+    "overview_html",
+    "report_html",
+    "save_answer",
+    "unique",
+]
+
+_SHOWN = 200  # facts or violations in a table
+_RELATIONS = 12  # in the picture of a graph
+_OVERVIEW = 15  # classes or properties in a table
+_CSS = """
+{font-family:system-ui,sans-serif;font-size:14px;line-height:1.5;color:var(--ink);background:var(--paper);
+padding:12px 16px;max-width:920px;overflow-wrap:break-word}
+ a{color:var(--link)}
+ .said{font-size:17px;margin:4px 0 8px}
+ .dim, code{color:var(--dim);font-size:12px}
+ .badge{display:inline-block;border:1px solid var(--rule);border-radius:10px;padding:0 9px;margin:0 2px 4px 0;
+font-size:12px;color:var(--dim)}
+ .good{color:var(--good)}
+ .bad{color:var(--bad);border-color:currentColor}
+ .scroll{overflow-x:auto;margin:8px 0}
+ summary{cursor:pointer}
+ summary h2, summary b{display:inline;font-size:14px;font-weight:600;margin:0}
+ details{margin:6px 0}
+ table{border-collapse:collapse;margin:4px 0;background:none;color:inherit}
+ th, td{padding:3px 10px 3px 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--rule);background:none}
+ td{overflow-wrap:anywhere}
+ td + td{min-width:8.5em}
+ th{white-space:nowrap;font-weight:600;font-size:12px;color:var(--dim)}
+ tr:target{outline:2px solid var(--link)}
+ pre{white-space:pre-wrap;margin:4px 0;color:inherit;background:none}
+ h1{font-size:20px;margin:0 0 4px}
+ p{margin:4px 0}
+"""
+_PAGE_CSS = (
+    "body{margin:0 auto;max-width:960px;background:#fff}@media (prefers-color-scheme:dark){body{background:#15181d}}"
+    "@media print{body{background:#fff}details::details-content{content-visibility:visible;block-size:auto}"
+    "summary{list-style:none}.scroll{overflow:visible}.scroll svg{min-width:0!important}tr,svg{break-inside:avoid}}"
+)
+_seen: Counter[str] = Counter()
+
+
+def unique(*parts: object) -> str:
+    """An id that no other output of this process has: from what is shown, and how often that was shown before."""
+    key = _key(*parts)
+    _seen[key] += 1
+    return key if _seen[key] == 1 else f"{key}-{_seen[key]}"
+
+
+def _key(*parts: object) -> str:
+    text = "\n".join(map(str, parts))
+    return "kgllm-" + sha256(text.encode("utf-8", "replace")).hexdigest()[:10]
+
+
+def save_answer(answer: Answer, path: str | Path) -> Path:
+    """Write an answer to a file whose ending says in which form; the file is there whole, or as it was before.
+
+    Raises ``InputError`` for another ending, and for a place that cannot be written to.
+    """
+    file = Path(path).expanduser()
+    write = _FORMS.get(file.suffix.lower())
+    if write is None:
+        raise InputError(
+            f"{clean(str(path))} has no ending of a format that an answer can be saved in",
+            why="the ending decides what is written",
+            try_next=f"end it in one of {' '.join(_FORMS)}",
+        )
+    try:
+        write_whole(file, write(answer).encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        raise InputError(
+            f"{clean(str(file))} cannot be written", why=clean(str(error)), try_next="name a file in a folder of yours"
+        ) from error
+    return file
+
+
+def _json(answer: Answer) -> str:
+    return json.dumps(answer.to_json(), ensure_ascii=False, indent=2) + "\n"
+
+
+def answer_page(answer: Answer) -> str:
+    """The answer as a whole HTML document that may load and run nothing; printed, all of it is on paper."""
+    key = _key(answer.question)
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="generator" content="kgllm">'
+        f"<title>{escaped(answer.question)}</title><style>{_PAGE_CSS}</style></head>\n"
+        f"<body><main>{_wrapped(key, _answer_parts(answer, key, is_page=True))}</main></body></html>\n"
+    )
+
+
+_FORMS: Mapping[str, Callable[[Answer], str]] = {
+    ".html": answer_page,
+    ".md": lambda answer: answer_markdown(answer) + "\n",
+    ".json": _json,
+}
+
+
+def answer_html(answer: Answer, *, key: str = "") -> str:
+    """The answer as a fragment: text with citations, checks, a picture of the memory, facts and query. No script."""
+    key = key or _key(answer.question, answer.text)
+    return _wrapped(key, _answer_parts(answer, key, is_page=False))
+
+
+def _answer_parts(answer: Answer, key: str, *, is_page: bool) -> Iterable[str]:
+    memory, facts, namespaces = answer.memory, answer.facts, answer.namespaces
+    tag = "h1" if is_page else "p"
+    yield f'<{tag} class="question"><bdi>{escaped(answer.question)}</bdi></{tag}>'
+    yield f'<p class="said" dir="auto">{_cited(answer.text, key, min(len(facts), _SHOWN))}</p>'
+    yield f"<p>{' '.join(_badges(answer))}</p>"
+    if answer.abstained and answer.nearest:
+        nearest = ", ".join(_node(hit.iri, hit.text, namespaces) for hit in answer.nearest)
+        yield f"<p>Nearest: {nearest}</p>"
+    if len(memory):
+        drawn = picture(memory, first=facts, answers=answer.results, counted=_number(answer))
+        yield _picture(drawn, key, is_page=is_page)
+    if facts:
+        table = _facts_table(facts, memory, namespaces, key)
+        yield _details(counted(len(facts), "fact"), table, is_open=is_page, is_page=is_page)
+    if violations := answer.violations:
+        title = counted(len(violations), "remark of the checks", "remarks of the checks")
+        yield _details(title, _listed(violations, namespaces), is_page=is_page)
+    if answer.sparql:
+        yield _details("Query", f"<pre><code>{_lines(answer.sparql)}</code></pre>", is_page=is_page)
+    yield f'<p class="dim">{escaped(remarks(answer))}</p>'
+
+
+def _number(answer: Answer) -> int | None:
+    """The number that an answer gives, if its query counts."""
+    if answer.query is None or answer.query.form != "count" or not answer.results:
+        return None
+    text = str(answer.results[0])
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def memory_html(memory: WorkingMemoryGraph, *, key: str = "") -> str:
+    """A memory as a fragment: its picture, and all its facts."""
+    key = key or _key(memory.question, *memory.triples())
+    namespaces = Namespaces(memory.prefixes)
+    parts = [f"<p><bdi>{escaped(memory.question)}</bdi></p>"]
+    if len(memory):
+        facts = memory.triples()
+        parts.append(_picture(picture(memory), key))
+        parts.append(_details(counted(len(facts), "fact"), _facts_table(facts, memory, namespaces, key)))
+    else:
+        parts.append('<p class="dim">no facts</p>')
+    return _wrapped(key, parts)
+
+
+def node_html(view: NodeView, *, key: str = "") -> str:
+    """A node as a fragment: what it is, its picture, and its facts in both directions."""
+    key = key or _key(view.iri)
+    memory = WorkingMemoryGraph(view.label, prefixes=view.namespaces.prefixes)
+    groups = [("→", facts) for facts in view.outgoing] + [("←", facts) for facts in view.incoming]
+    for arrow, facts in groups:
+        for end in facts.nodes:
+            if arrow == "→":
+                memory.assert_triple((view.iri, facts.property, end))
+            elif not isinstance(end, Literal):
+                memory.assert_triple((end, facts.property, view.iri))
+    for ring in view.rings:
+        for triple in ring.triples:
+            memory.assert_triple(triple)
+    memory.labels = {**view.labels, view.iri: view.label}
+    memory.classes = dict(view.classes)
+    memory.set_roles({view.iri: "topic"})
+    kinds = ", ".join(_node(cls, view.labels.get(cls), view.namespaces) for cls in view.types)
+    parts = [f'<p class="said">{_node(view.iri, view.label, view.namespaces)}</p>']
+    parts += [f"<p>a {kinds}</p>"] if kinds else []
+    parts += [f'<p dir="auto">{escaped(view.description, cap=2_000)}</p>'] if view.description else []
+    if len(memory):
+        left_out = sum(facts.count - len(facts.nodes) for _, facts in groups)
+        parts.append(_picture(picture(memory), key, left_out=left_out))
+    rows = []
+    for arrow, facts in groups:
+        ends = [_node(end, view.labels.get(end), view.namespaces) for end in facts.nodes]
+        ends += [f'<span class="dim">and {facts.count - len(ends):,} more</span>'] if facts.count > len(ends) else []
+        rows.append([arrow, _node(facts.property, view.labels.get(facts.property), view.namespaces), "<br>".join(ends)])
+    total = sum(facts.count for _, facts in groups)
+    if rows:
+        heads = ("Direction", "Property", "Nodes and values")
+        parts.append(_details(counted(total, "fact"), _table(heads, rows), is_open=True))
+    if further := [triple for ring in view.rings for triple in ring.triples]:
+        title = counted(len(further), "fact of its neighbours", "facts of its neighbours")
+        parts.append(_details(title, _facts_table(further, memory, view.namespaces, key)))
+    if view.others:
+        parts.append(f"<p>Of the same name: {', '.join(_node(o, None, view.namespaces) for o in view.others)}</p>")
+    return _wrapped(key, parts)
+
+
+def report_html(report: CheckReport, *, key: str = "") -> str:
+    """What a check found, as a fragment: the verdict, and the findings by kind."""
+    from kgllm.checking import FAULTS
+
+    verdict = {True: ("good", "conforms ✓"), False: ("bad", "does not conform"), None: ("", "not checked to the end")}
+    kind, told = verdict[report.conforms]
+    against = " and ".join(report.against)
+    parts = [
+        f'<p class="said"><bdi>{escaped(report.what)}</bdi> {_badge(told, kind)}</p>',
+        f'<p class="dim">{report.triples:,} triples against {escaped(against)}, {report.seconds:.1f} s</p>',
+    ]
+    groups: dict[tuple[str, str, str], list[Violation]] = {}
+    for violation in report.violations:
+        groups.setdefault((violation.constraint, violation.severity, violation.blame), []).append(violation)
+    for (constraint, severity, blame), members in groups.items():
+        rows = [
+            [
+                *(
+                    "" if term is None else _node(term, report.labels.get(term), report.namespaces)
+                    for term in (v.focus, v.path, v.value)
+                ),
+                escaped(v.message),
+            ]
+            for v in members[:_SHOWN]
+        ]
+        table = _table(("Focus node", "Path", "Value", "Message"), rows) + _more(len(members))
+        told = f"{len(members):,} × {escaped(constraint)} ({severity.lower()}, {FAULTS[blame]})"
+        parts.append(_details(told, table, is_open=len(groups) <= 3 and len(members) <= 10))
+    return _wrapped(key or _key(report.what, report.triples, len(report.violations)), parts)
+
+
+def overview_html(overview: Overview, *, key: str = "") -> str:
+    """What is in a graph, as a fragment: its size, and tables of its classes and properties."""
+    classes = [c for c in overview.classes if c.count]
+    properties = sorted(overview.properties, key=lambda p: p.is_plumbing)
+    labels = {c.iri: c.label for c in overview.classes}
+    namespaces = overview.namespaces
+
+    def either(ends: Sequence[URIRef]) -> str:
+        names = " | ".join(escaped(labels.get(end) or namespaces.curie(end)) for end in ends[:3])
+        return (names or "any") + (" | …" if len(ends) > 3 else "")
+
+    class_rows = [[f"{c.count:,}", _node(c.iri, c.label, namespaces), escaped(", ".join(c.examples))] for c in classes]
+    property_rows = [
+        [f"{p.count:,}", either(p.domains), _node(p.iri, p.label, namespaces), either(p.ranges)] for p in properties
+    ]
+    languages = ", ".join(f"{escaped(tag) or 'no tag'} {count:,}" for tag, count in overview.languages.items())
+    dates = ", ".join(f"{escaped(d.label)} {escaped(d.first)} to {escaped(d.last)}" for d in overview.dates)
+    key = key or _key(overview.source, overview.triples)
+    size = f"{overview.triples:,} triples, {overview.nodes:,} nodes; the ontology is {overview.ontology}"
+    class_title = f"{counted(len(classes), 'class', 'classes')} with instances"
+    property_title = counted(len(properties), "property", "properties")
+    asked = "".join(f"<li><bdi>{escaped(question)}</bdi></li>" for question in overview.questions)
+    parts = [
+        f'<p class="said"><bdi>{escaped(overview.source)}</bdi></p>',
+        f"<p>{size}{' from the data' if overview.ontology == 'observed' else ''}</p>",
+        *([_picture(graph, key)] if (graph := _class_graph(overview, classes)).boxes else []),
+        *([_details("One can ask", f"<ul>{asked}</ul>", is_open=True)] if asked else []),
+        _long_table(class_title, ("Nodes", "Class", "Among them"), class_rows),
+        _long_table(property_title, ("Triples", "From", "Property", "To"), property_rows),
+        *([f'<p class="dim">Dates: {dates}.</p>'] if dates else []),
+        f'<p class="dim">Names: {languages or "none"}; {overview.unnamed:,} of {overview.subjects:,} subjects have '
+        f"none. Prefixes: {', '.join(map(escaped, overview.prefixes)) or 'none'}.</p>",
+    ]
+    return _wrapped(key, parts)
+
+
+def _class_graph(overview: Overview, classes: Sequence[ClassCount]) -> Picture:
+    """The properties with the most triples, each between the two classes that it joins most often."""
+    memory = WorkingMemoryGraph(overview.source)
+    memory.labels = {c.iri: f"{c.label} ({c.count:,})" for c in classes}
+    for prop in sorted(overview.properties, key=lambda p: -p.count):
+        start, end = (next((c for c in ends if c in memory.labels), None) for ends in (prop.domains, prop.ranges))
+        if start is not None and end is not None and not prop.is_plumbing and len(memory) < _RELATIONS:
+            memory.assert_triple((start, prop.iri, end))
+    memory.labels |= {prop.iri: prop.label for prop in overview.properties}
+    return picture(memory)
+
+
+def _wrapped(key: str, parts: Iterable[str]) -> str:
+    rules = [rule + "}" for rule in _CSS.replace("\n", "").split("}") if rule]
+    style = "".join(f"#{key}" + rule.replace(", ", f", #{key} ", rule.partition("{")[0].count(", ")) for rule in rules)
+    return f'<div id="{key}" class="kgllm"><style>{theme(key)}{style}</style>{"".join(parts)}</div>'
+
+
+def _cited(text: str, key: str, shown: int) -> str:
+    """The text with its citations as links to the rows of the facts."""
+
+    def link(match: re.Match[str]) -> str:
+        number = match[1]
+        is_there = len(number) < 6 and 0 < int(number) <= shown
+        inside = f'<a href="#{key}-f{int(number)}">[{number}]</a>' if is_there else f"[{number}]"
+        return f"<sup>{inside}</sup>"
+
+    return re.sub(r" ?\[([0-9]+)\]", link, escaped(text, cap=None))
+
+
+def _badges(answer: Answer) -> Iterable[str]:
+    """What was checked and how it came out, and how sure the answer is."""
+    checked = answer.memory.checked_against if len(answer.memory) else ()
+    is_cut = any(violation.constraint == NOT_CHECKED for violation in answer.violations)
+    for part in checked:
+        faults = [v for v in answer.violations if (v.source, v.severity) == (part, "Violation")]
+        if faults:
+            yield _badge(f"{part}: {counted(len(faults), 'violation')}", "bad")
+        elif is_cut and part == checked[-1]:
+            yield _badge(f"{part} not checked")
+        else:
+            yield _badge(f"{part} ✓", "good")
+    if not checked and answer.facts:
+        yield _badge("not checked")
+    if answer.abstained:
+        yield _badge("no answer")
+    elif answer.confidence:
+        yield _badge(f"confidence {answer.confidence:.2f}")
+
+
+def _badge(text: str, kind: str = "") -> str:
+    return f'<span class="badge {kind}">{escaped(text)}</span>'
+
+
+def _picture(drawn: Picture, key: str, *, left_out: int = 0, is_page: bool = False) -> str:
+    """A picture, in a frame that is scrolled where it is too narrow, by keyboard too; and what is not drawn.
+
+    A page has it inline, with a name at each node and line. Notebooks that are not trusted, and the places that show
+    notebooks, take an SVG element apart and leave its texts; as an image they let it stand.
+    """
+    left_out += drawn.left_out
+    note = f'<p class="dim">{counted(left_out, "more fact")} not drawn</p>' if left_out else ""
+    shown = draw(drawn, f"{key}-m")
+    if not is_page:
+        coded = b64encode(shown.encode("utf-8", "replace")).decode()
+        look = "".join(re.findall(r' (?:width|height|style)="[^"]*"', shown.partition(">")[0]))
+        told = f"Working memory: {counted(len(drawn.boxes), 'node')}, {counted(len(drawn.lines), 'edge')}"
+        shown = f'<img src="data:image/svg+xml;base64,{coded}" alt="{told}"{look}>'
+    return f'<div class="scroll" tabindex="0" role="group" aria-label="Picture">{shown}</div>{note}'
+
+
+def _details(summary: str, body: str, *, is_open: bool = False, is_page: bool = False) -> str:
+    """A fold. In a page its summary is a heading; in a notebook that would be one of the notebook's own."""
+    tag = "h2" if is_page else "b"
+    return f"<details{' open' if is_open else ''}><summary><{tag}>{summary}</{tag}></summary>{body}</details>"
+
+
+def _lines(text: str) -> str:
+    return "\n".join(escaped(line, cap=None) for line in text.splitlines())
+
+
+def _node(term: Node, label: str | None, namespaces: Namespaces) -> str:
+    """A term by its label, beside the IRI that it names: a label may lie, an IRI does not."""
+    short = escaped(term_text(term, namespaces), cap=600)
+    if not isinstance(term, URIRef):
+        return f"<bdi>{short}</bdi>"
+    named = f"<bdi>{escaped(label)}</bdi>" if label else f"<bdi>{short}</bdi>"
+    if str(term).startswith(("http://", "https://")):
+        named = f'<a href="{escaped(str(term), cap=None)}" rel="noopener noreferrer">{named}</a>'
+    return f"{named} <code>{short}</code>" if label else named
+
+
+def _facts_table(facts: Sequence[Triple], memory: WorkingMemoryGraph, namespaces: Namespaces, key: str) -> str:
+    rows = []
+    for number, triple in enumerate(facts[:_SHOWN], start=1):
+        fact = memory.fact(triple)
+        why = f"follows by {escaped(fact.rule)}" if fact is not None and fact.rule else ""
+        rows.append([str(number), *(_node(term, memory.labels.get(term), namespaces) for term in triple), why])
+    heads = ["", "Subject", "Property", "Object"]
+    if any(row[-1] for row in rows):
+        heads.append("Why")
+    return _table(heads, [row[: len(heads)] for row in rows], ids=f"{key}-f") + _more(len(facts))
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, ids: str = "") -> str:
+    head = "".join(f'<th scope="col">{name}</th>' if name else "<td></td>" for name in heads)
+    body = []
+    for number, row in enumerate(rows, start=1):
+        cells = "".join(f"<td>{cell}</td>" for cell in row)
+        body.append(f'<tr id="{ids}{number}">{cells}</tr>' if ids else f"<tr>{cells}</tr>")
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+
+
+def _long_table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table, what goes beyond one screen in a fold of its own."""
+    first = _details(title, _table(heads, rows[:_OVERVIEW]), is_open=True)
+    rest = rows[_OVERVIEW:]
+    return first + (_details(f"and {len(rest):,} more", _table(heads, rest)) if rest else "")
+
+
+def _more(count: int) -> str:
+    return f'<p class="dim">and {count - _SHOWN:,} more</p>' if count > _SHOWN else ""
+
+
+def _listed(violations: Sequence[Violation], namespaces: Namespaces) -> str:
+    items = "".join(f"<li>{escaped(violation_line(v, namespaces))}</li>" for v in violations[:_SHOWN])
+    return f"<ul>{items}</ul>{_more(len(violations))}"
