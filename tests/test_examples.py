@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
 NOTEBOOK = EXAMPLES / "first_tour.ipynb"
+EXPLORING = EXAMPLES / "explore_your_graph.ipynb"
 
 
 @pytest.fixture
@@ -70,18 +72,27 @@ def drawn_by(notebook: Any) -> list[str]:
     return [page for page in pages if "data:image/svg+xml" in page]
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")  # of the kernel's client
-def test_the_notebook_runs_and_was_stored_with_what_it_shows(
-    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def run_notebook(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
+    def run_notebook(notebook: Any) -> None:
+        for name in [name for name in os.environ if name.startswith(("KGLLM_", "OPENAI_"))]:
+            monkeypatch.delenv(name)
+        for name in ("KGLLM_CACHE_DIR", "XDG_CONFIG_HOME"):
+            monkeypatch.setenv(name, environment[name])
+        where = {"metadata": {"path": str(EXAMPLES)}}
+        nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3", resources=where).execute()
+
+    return run_notebook
+
+
+of_the_kernels_client = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+
+
+@of_the_kernels_client
+def test_the_notebook_runs_and_was_stored_with_what_it_shows(run_notebook: Callable[[Any], None]) -> None:
     notebook = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
     stored = printed_by(notebook)
-    for name in [name for name in os.environ if name.startswith(("KGLLM_", "OPENAI_"))]:
-        monkeypatch.delenv(name)
-    for name in ("KGLLM_CACHE_DIR", "XDG_CONFIG_HOME"):
-        monkeypatch.setenv(name, environment[name])
-    where = {"metadata": {"path": str(EXAMPLES)}}
-    nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3", resources=where).execute()
+    run_notebook(notebook)
     for printed in (stored, printed_by(notebook)):
         assert "space:Neil_Armstrong sf:walkedOn space:Moon" in printed
         assert re.search(r"answer +Neil Armstrong", printed)
@@ -90,8 +101,26 @@ def test_the_notebook_runs_and_was_stored_with_what_it_shows(
     assert len(drawn_by(notebook)) == 1
 
 
-def test_the_notebook_is_small_and_holds_nothing_of_the_machine_it_was_run_on() -> None:
-    text = NOTEBOOK.read_text(encoding="utf-8")
-    assert len(text) < 40_000
+@of_the_kernels_client
+def test_exploring_shows_the_same_each_time_and_answers_all_that_it_suggests(
+    run_notebook: Callable[[Any], None],
+) -> None:
+    notebook = nbformat.read(EXPLORING, as_version=4)  # type: ignore[no-untyped-call]
+    stored, drawn = printed_by(notebook), drawn_by(notebook)
+    run_notebook(notebook)
+    printed = printed_by(notebook)
+    questions = re.findall(r"^(?:What|Who|Which|How) .*\?$", printed, re.MULTILINE)
+    assert len(questions) == 10
+    assert "The graph does not say" not in printed
+    assert questions == re.findall(r"^(?:What|Who|Which|How) .*\?$", stored, re.MULTILINE)
+    assert len(drawn_by(notebook)) == len(drawn) == 2  # the overview and the answer
+    assert "celestial body, crewed spacecraft" in printed
+
+
+@pytest.mark.parametrize(("path", "most"), [(NOTEBOOK, 40_000), (EXPLORING, 120_000)])
+def test_a_notebook_is_small_and_holds_nothing_of_the_machine_it_was_run_on(path: Path, most: int) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert len(text) < most
     assert not re.search(r"/(?:home|root|tmp|work|Users)/", text)
     assert '"ename"' not in text  # no cell was stored with an error
+    assert '"stderr"' not in text
