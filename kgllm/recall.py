@@ -308,11 +308,12 @@ def _telling(triple: Triple) -> tuple[int, str]:
 
 
 def _set_roles(query: Query, rows: Rows, memory: WorkingMemoryGraph) -> None:
-    roles: dict[Node, Role] = {}
-    for pattern in query.where.triple_patterns():
-        for end in (pattern.subject, pattern.object):
-            if isinstance(end, URIRef):
-                roles[end] = "topic"
+    related = [pattern for pattern in query.where.triple_patterns() if pattern.predicate != RDF_TYPE]
+    ends = {end for pattern in related for end in (pattern.subject, pattern.object)}
+    given = [values.terms for group in query.where.groups() for values in group.values if values.variable in ends]
+    patterns = query.where.triple_patterns()
+    named = [*(end for p in patterns for end in (p.subject, p.object)), *(term for terms in given for term in terms)]
+    roles: dict[Node, Role] = {term: "topic" for term in named if isinstance(term, URIRef)}
     for row in rows.rows:
         if row[0] is not None:
             roles[row[0]] = "answer"

@@ -59,3 +59,9 @@ def test_a_query_is_spread_over_all_nodes_in_patterns_comparisons_and_values() -
     assert whole.comparisons == (Comparison(X, "!=", those),)
     unchanged = Query("select", Group((TriplePattern(B, KNOWS, X),)), (X,))
     assert spread(unchanged, (A, B)) == spread(unchanged, ()) == unchanged
+
+
+def test_each_of_the_names_is_a_topic_of_the_memory(demo: Assistant) -> None:
+    roles = demo.ask("Who commanded Apollo 11 or Apollo 13?").memory.roles
+    topics = {str(node).removeprefix(SPACE) for node, role in roles.items() if role == "topic"}
+    assert topics == {"Apollo_11", "Apollo_13"}
