@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from kgllm.link import Links, Mention
 from kgllm.ontology import Ontology
-from kgllm.query import Comparison, Group, PatternTerm, Query, TriplePattern, Values, Variable
+from kgllm.query import Comparison, PatternTerm, Query, TriplePattern, Values, Variable
 from kgllm.terms import URIRef
 from kgllm.words import asks_for, superlative
 
@@ -51,11 +51,9 @@ def _alike(mentions: Sequence[Mention], ontology: Ontology) -> tuple[URIRef, ...
 
 def spread(query: Query, nodes: Sequence[URIRef]) -> Query:
     """The query with the first of some nodes replaced by a variable for all of them."""
-    return replace(query, where=_spread(query.where, nodes)) if nodes else query
-
-
-def _spread(group: Group, nodes: Sequence[URIRef]) -> Group:
-    """The group with the first of some nodes replaced by a variable for all of them."""
+    if not nodes:
+        return query
+    group = query.where
 
     def swapped(term: PatternTerm) -> PatternTerm:
         return _THOSE if term == nodes[0] else term
@@ -65,9 +63,10 @@ def _spread(group: Group, nodes: Sequence[URIRef]) -> Group:
         for p in group.patterns
     )
     if patterns == group.patterns:
-        return group
+        return query
     comparisons = tuple(Comparison(c.left, c.operator, swapped(c.right), c.numeric) for c in group.comparisons)
     values = tuple(
         Values(v.variable, tuple(dict.fromkeys([*nodes, *v.terms]))) if nodes[0] in v.terms else v for v in group.values
     )
-    return replace(group, patterns=patterns, comparisons=comparisons, values=(*values, Values(_THOSE, tuple(nodes))))
+    values = (*values, Values(_THOSE, tuple(nodes)))
+    return replace(query, where=replace(group, patterns=patterns, comparisons=comparisons, values=values))

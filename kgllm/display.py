@@ -6,6 +6,7 @@ lie, an IRI does not.
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ __all__ = [
     "counted",
     "fact_lines",
     "hit_line",
+    "linked",
     "named",
     "remarks",
     "term_text",
@@ -44,6 +46,13 @@ def term_text(term: Node, namespaces: Namespaces) -> str:
         return f'"{text}"@{clean(term.language)}'
     is_plain = isinstance(term, Literal) and term.datatype is not None and not str(term.datatype).endswith("#string")
     return text if is_plain else f'"{text}"'
+
+
+def linked(term: Node, inner: str) -> str:
+    """Some HTML that stands for a term as a link to it; as it is where the term is no web address."""
+    if isinstance(term, URIRef) and str(term).startswith(("http://", "https://")):
+        return f'<a href="{html.escape(clean(str(term), cap=None))}" rel="noopener noreferrer">{inner}</a>'
+    return inner
 
 
 def named(term: Node, label: str | None, namespaces: Namespaces) -> str:

@@ -7,7 +7,6 @@ and Ito (2008), which all kinds of colour vision tell apart.
 from __future__ import annotations
 
 import html
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -48,7 +47,7 @@ def theme(key: str) -> str:
 
 def escaped(text: str, *, cap: int | None = 300) -> str:
     """Text as HTML and XML may hold it, safe to show."""
-    return html.escape(re.sub("[\ufffe\uffff]", "\ufffd", clean(text, cap=cap)))
+    return html.escape(clean(text, cap=cap))
 
 
 def text_width(text: str, size: float) -> float:

@@ -26,18 +26,19 @@ def without_exclusion(links: Links) -> tuple[Links, tuple[URIRef | Literal, ...]
     'Who                        was aboard Gemini 8?'
     """
     found: list[Mention] = []
+    words = None  # where those of exclusion begin
     for mention in links.named():
         start = links.tokens[mention.first].start
-        before = links.question[:start]
-        if found and mention.first >= found[-1].last:
+        if not found:
+            words = _ends_with_exclusion(links.question[:start])
+            found = [mention] if words is not None else []
+        elif mention.first >= found[-1].last:
             between = links.question[links.tokens[found[-1].last - 1].end : start]
             if _JOINS.fullmatch(between):
                 found.append(mention)
-        elif not found and _ends_with_exclusion(before) is not None:
-            found.append(mention)
-    if not found or (word := _ends_with_exclusion(links.question[: links.tokens[found[0].first].start])) is None:
+    if words is None:
         return links, ()
-    first = next(place for place, token in enumerate(links.tokens) if token.end > word)
+    first = next(place for place, token in enumerate(links.tokens) if token.end > words)
     return links.without(first, found[-1].last), tuple(term for mention in found for term in _named(mention))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
 
     from kgllm.memory import WorkingMemoryGraph
 
-__all__ = ["drawable", "save", "write_whole"]
+__all__ = ["drawable", "file_and_ending", "save", "write_whole"]
 
 _RDF_FORMATS = {".ttl": "turtle", ".trig": "trig", ".jsonld": "json-ld"}
-_ENDINGS = ".graphml .gexf .ttl .trig .jsonld"
+_ENDINGS = (".graphml", ".gexf", *_RDF_FORMATS)
 
 
 def save(memory: WorkingMemoryGraph, path: str | Path) -> Path:
@@ -28,14 +29,7 @@ def save(memory: WorkingMemoryGraph, path: str | Path) -> Path:
     Raises ``InputError`` for another ending, for a folder that cannot be written to, and where the memory has a term
     that the format cannot write.
     """
-    file = Path(path).expanduser()
-    ending = file.suffix.lower()
-    if ending not in _ENDINGS.split():
-        raise InputError(
-            f"{clean(str(path))} has no ending of a format that a memory can be saved in",
-            why="the ending decides what is written",
-            try_next=f"end it in one of {_ENDINGS}",
-        )
+    file, ending = file_and_ending(path, _ENDINGS, of="a memory")
     try:
         content = _content(memory, ending)
     except Exception as error:  # rdflib's writers raise nothing narrower
@@ -44,13 +38,20 @@ def save(memory: WorkingMemoryGraph, path: str | Path) -> Path:
             why=clean(str(error)),
             try_next="save it as .graphml, in which every term is text",
         ) from error
-    try:
-        write_whole(file, content)
-    except OSError as error:
-        raise InputError(
-            f"{clean(str(file))} cannot be written", why=clean(str(error)), try_next="name a file in a folder of yours"
-        ) from error
+    write_whole(file, content)
     return file
+
+
+def file_and_ending(path: str | Path, endings: Sequence[str], *, of: str) -> tuple[Path, str]:
+    """The file that a path names, and its ending in lower case. Raises ``InputError`` if it is none of ``endings``."""
+    file = Path(path).expanduser()
+    if file.suffix.lower() not in endings:
+        raise InputError(
+            f"{clean(str(path))} has no ending of a format that {of} can be saved in",
+            why="the ending decides what is written",
+            try_next=f"end it in one of {' '.join(endings)}",
+        )
+    return file, file.suffix.lower()
 
 
 def drawable(memory: WorkingMemoryGraph) -> networkx.MultiDiGraph:
@@ -113,11 +114,19 @@ def _content(memory: WorkingMemoryGraph, ending: str) -> bytes:
 
 
 def write_whole(file: Path, content: bytes) -> None:
-    """Put the content beside the file first, so that whoever reads it sees the old one or the new."""
+    """Put the content beside the file first, so that whoever reads it sees the old one or the new.
+
+    Raises ``InputError`` for a place that cannot be written to.
+    """
     new = file.with_name(f".kgllm-{secrets.token_hex(8)}")
     try:
-        new.write_bytes(content)
-        os.replace(new, file)
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise
+        try:
+            new.write_bytes(content)
+            os.replace(new, file)
+        except BaseException:
+            new.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise InputError(
+            f"{clean(str(file))} cannot be written", why=clean(str(error)), try_next="name a file in a folder of yours"
+        ) from error

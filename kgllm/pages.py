@@ -14,13 +14,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kgllm.display import answer_markdown, counted, remarks, term_text, violation_line
+from kgllm.display import answer_markdown, counted, linked, remarks, term_text, violation_line
 from kgllm.drawing import draw, escaped, theme
-from kgllm.errors import InputError
-from kgllm.export import write_whole
+from kgllm.export import file_and_ending, write_whole
 from kgllm.memory import WorkingMemoryGraph
 from kgllm.picture import Picture, picture
-from kgllm.terms import Literal, Namespaces, Node, Triple, URIRef, clean
+from kgllm.terms import Literal, Namespaces, Node, Triple, URIRef
 from kgllm.violation import NOT_CHECKED, Violation
 
 if TYPE_CHECKING:
@@ -92,20 +91,8 @@ def save_answer(answer: Answer, path: str | Path) -> Path:
 
     Raises ``InputError`` for another ending, and for a place that cannot be written to.
     """
-    file = Path(path).expanduser()
-    write = _FORMS.get(file.suffix.lower())
-    if write is None:
-        raise InputError(
-            f"{clean(str(path))} has no ending of a format that an answer can be saved in",
-            why="the ending decides what is written",
-            try_next=f"end it in one of {' '.join(_FORMS)}",
-        )
-    try:
-        write_whole(file, write(answer).encode("utf-8", "backslashreplace"))
-    except OSError as error:
-        raise InputError(
-            f"{clean(str(file))} cannot be written", why=clean(str(error)), try_next="name a file in a folder of yours"
-        ) from error
+    file, ending = file_and_ending(path, tuple(_FORMS), of="an answer")
+    write_whole(file, _FORMS[ending](answer).encode("utf-8", "backslashreplace"))
     return file
 
 
@@ -378,8 +365,7 @@ def _node(term: Node, label: str | None, namespaces: Namespaces) -> str:
     if not isinstance(term, URIRef):
         return f"<bdi>{short}</bdi>"
     named = f"<bdi>{escaped(label)}</bdi>" if label else f"<bdi>{short}</bdi>"
-    if str(term).startswith(("http://", "https://")):
-        named = f'<a href="{escaped(str(term), cap=None)}" rel="noopener noreferrer">{named}</a>'
+    named = linked(term, named)
     return f"{named} <code>{short}</code>" if label else named
 
 

@@ -59,11 +59,12 @@ _NAME_ASKED = re.compile(r"\b(?:names?|titles?) (?:of|for)\b|\bnames?\b.*\bof\b|
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A query and how well it reads the question."""
+    """A query and how well it reads the question; ``is_of_other_kind`` than the question begins to ask for."""
 
     query: Query
     scored: Scored
     sketch: Sketch | Table
+    is_of_other_kind: bool
 
     @property
     def score(self) -> float:
@@ -135,16 +136,14 @@ class EmbeddedPlanner:
         sure = [item for item in near if item.fit >= (_LEAST_YES if item.query.form == "ask" else _LEAST)]
         if not is_named and not is_table and (not sure or sure[0].fit < _VAGUE):
             yield from self._described(links, self._expected_classes(links))
-        scorer = Scorer(links, self.vocabulary)
-        fitting = [item for item in sure if not scorer.is_of_other_kind(item.sketch)]
+        fitting = [item for item in sure if not item.is_of_other_kind]
         for tried, item in enumerate(fitting):
             after = [other.score for other in ranked if other.score <= item.score and other.query != item.query]
             seen = signs(item.scored, after=after, tried=tried)
             query = spread(item.query, any_of)
             if any_of and query == item.query:  # it takes one of the names for something else
                 continue
-            query = leave_out(query, excluded) if excluded else query
-            yield Plan(query, probability(seen), self._concepts(item, links), seen)
+            yield Plan(leave_out(query, excluded), probability(seen), self._concepts(item, links), seen)
 
     def _with_extreme(self, links: Links, ranked: list[Ranked]) -> list[Ranked]:
         """Those readings that ask for the first or the greatest, if the question does and they read its words well.
@@ -227,23 +226,18 @@ class EmbeddedPlanner:
             sketches = list(dict.fromkeys(self.readings.sketches(links, scorer, limits)))
             found += sorted((scorer.score(sketch) for sketch in sketches), key=lambda s: -s.score)[:_KEPT]
         by_name = _NAME_ASKED.search(links.question) is not None
-        by_date = scorer.form == "when"
-        compiled = [self._compile(scored, by_name=by_name, by_date=by_date) for scored in scorer.add_meaning(found)]
+        compiled = [self._compile(scored, scorer, by_name=by_name) for scored in scorer.add_meaning(found)]
         return [ranked for ranked in compiled if ranked is not None]
 
-    def _compile(self, scored: Scored, *, by_name: bool, by_date: bool) -> Ranked | None:
-        """The reading as a query.
-
-        ``by_name`` asks for the names of the answers, which no step of it stands for, ``by_date`` for the first or last
-        date instead of what has it.
-        """
+    def _compile(self, scored: Scored, scorer: Scorer, *, by_name: bool) -> Ranked | None:
+        """The reading as a query; ``by_name`` asks for the names of the answers, which no step of it stands for."""
         sketch = scored.sketch
         if by_name and isinstance(sketch, Sketch):
             sketch = self._by_name(sketch)
-        if by_date:
+        if scorer.form == "when":
             sketch = _by_date(sketch)
         try:
-            return Ranked(sketch.to_query(self.ontology), scored, sketch)
+            return Ranked(sketch.to_query(self.ontology), scored, sketch, scorer.is_of_other_kind(sketch))
         except ValueError:
             return None
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kgllm.cli.forms import as_json, as_turtle
-from kgllm.display import term_text
+from kgllm.display import linked, term_text
 from kgllm.protocols import GraphStore, Rows
 from kgllm.terms import BNode, Literal, Namespaces, Term, Triple, URIRef, clean, n3
 
@@ -114,10 +114,7 @@ def as_html(rows: Rows, namespaces: Namespaces) -> str:
 def _html_cell(term: Term | None, namespaces: Namespaces) -> str:
     if term is None:
         return ""
-    text = f"<bdi>{html.escape(term_text(term, namespaces))}</bdi>"
-    if isinstance(term, URIRef) and str(term).startswith(("http://", "https://")):
-        return f'<a href="{html.escape(clean(str(term), cap=None))}" rel="noopener noreferrer">{text}</a>'
-    return text
+    return linked(term, f"<bdi>{html.escape(term_text(term, namespaces))}</bdi>")
 
 
 def _value(term: Term) -> str:
