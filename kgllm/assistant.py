@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from kgllm import steps
 from kgllm.answer import Answer, Claim, abstain, compose
-from kgllm.background import Threads, in_order
+from kgllm.background import Threads
+from kgllm.batch import outcomes
 from kgllm.cache import CachedModel, Completions
 from kgllm.clock import Clock
 from kgllm.confidence import MIN_CONFIDENCE, unsure
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from kgllm.lookup import NodeView
     from kgllm.overview import Overview
     from kgllm.verify import Verification
+    from kgllm.view import GraphView
 
 __all__ = ["Assistant"]
 
@@ -166,15 +168,7 @@ class Assistant:
         With a model ``in_flight`` questions are asked side by side, and about as many are read ahead. A fault of one
         takes nothing from the others; whatever ``questions`` itself raises comes after the answers to those before.
         """
-        ended = threading.Event()
-        outcome = partial(self._outcome, ended=ended)
-        try:
-            if self.model is None:  # the embedded planner keeps a processor busy by itself
-                yield from map(outcome, questions)
-            else:  # twice as many, so that a slow one at the head leaves no place empty
-                yield from in_order(outcome, questions, threads=self._threads, most=2 * self.in_flight)
-        finally:
-            ended.set()
+        return outcomes(self, questions, threads=self._threads)
 
     def ask_many(self, questions: Sequence[str]) -> list[Answer]:
         """Answer questions, in their order; with a model, side by side.
@@ -186,9 +180,9 @@ class Assistant:
             raise QuestionError("ask_many takes a list of questions", try_next="kg.ask for a single one")
         for question in questions:
             check_question(question)
-        outcomes = list(self.ask_each(questions))
-        answers = [outcome if isinstance(outcome, Answer) else None for outcome in outcomes]
-        faults = {number: outcome for number, outcome in enumerate(outcomes) if isinstance(outcome, KgllmError)}
+        asked = list(self.ask_each(questions))
+        answers = [outcome if isinstance(outcome, Answer) else None for outcome in asked]
+        faults = {number: outcome for number, outcome in enumerate(asked) if isinstance(outcome, KgllmError)}
         if faults:
             raise BatchError(answers, faults) from faults[min(faults)]
         return [answer for answer in answers if answer is not None]
@@ -209,6 +203,15 @@ class Assistant:
         from kgllm.lookup import show
 
         return show(self.workspace, node, hops=hops)
+
+    def explore(self, node: str, *, height: int = 560) -> GraphView:
+        """A view to walk in from the node that an IRI, a CURIE or a name names, in a notebook; ``height`` in pixels.
+
+        Raises ``InputError`` where nothing is called so, ``BackendError`` without the extra ``notebook``.
+        """
+        from kgllm.view import view_of
+
+        return view_of(self, node, height=height)
 
     def verify(self, text: str) -> Verification:
         """What the graph says of each sentence of a text, whoever wrote it."""
@@ -255,22 +258,6 @@ class Assistant:
         assert self.model is not None  # noqa: S101 - only a model is briefed
         return brief(self.index, self.model)
 
-    def _outcome(self, question: str, ended: threading.Event) -> Answer | KgllmError:
-        """The answer to a question, or what hindered it; nobody waits for either once ``ended`` is set."""
-        try:
-            for item in self.stream(question):
-                if isinstance(item, Answer):
-                    return item
-                if ended.is_set():
-                    break
-        except KgllmError as error:
-            return error
-        except Exception as error:
-            fault = KgllmError(f"{type(error).__name__}: {error}", why="this is a fault of kgllm")
-            fault.__cause__ = error
-            return fault
-        return KgllmError("the question was given up")
-
     def _stream(self, question: str, conversation: Conversation) -> _Progress:
         if self.model is not None and "_briefing" not in self.__dict__:
             yield Step("plan", f"tell {self.model.name} of the graph")
@@ -290,7 +277,7 @@ class Assistant:
             else:
                 yield item
         assert answer is not None  # noqa: S101 - a run ends with its answer, or raises
-        answer.memory.question = question
+        answer.memory.question, answer.memory.kg = question, self
         answer = replace(
             answer,
             question=question,

@@ -17,10 +17,10 @@ from kgllm.layout import Layout, Point, lay_out
 from kgllm.picture import Box, Line, Picture
 from kgllm.terms import Literal, Node, URIRef, clean
 
-__all__ = ["draw", "escaped", "fitted", "text_width", "theme"]
+__all__ = ["OTHER_COLOUR", "PALETTE", "draw", "escaped", "fitted", "text_width", "theme"]
 
-_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")
-_OTHER = "#8a8f98"
+PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")
+OTHER_COLOUR = "#8a8f98"
 _LIGHT = "--ink:#1a202c;--dim:#566070;--paper:#fff;--rule:#d5dae1;--link:#0b57d0;--good:#0a6b3d;--bad:#b3261e"
 _DARK = "--ink:#e8eaed;--dim:#a9b1bd;--paper:#15181d;--rule:#3b424d;--link:#8ab4f8;--good:#7fd6a4;--bad:#f2a19a"
 _SIZE, _SMALL = 12.0, 10.5  # of the letters of a name, and of a property's, in pixels
@@ -33,9 +33,8 @@ _FAN = 60.0  # the width in which lines part, and more where many do
 _ROLES = {"topic": "named in the question", "answer": "answer", "concept": "class or property", "literal": "value"}
 
 
-def theme(key: str) -> str:
-    """The colours of what has the id ``key``: as the reader's system has it, or as the notebook around it."""
-    one = f"#{key}"
+def theme(one: str) -> str:
+    """The colours of what a selector names: as the reader's system has it, or as the notebook around it."""
     light, dark = f"{{{_LIGHT};color-scheme:light}}", f"{{{_DARK};color-scheme:dark}}"
     return (
         f"{one}{light}@media (prefers-color-scheme:dark){{{one}{dark}}}"
@@ -118,7 +117,7 @@ def draw(shown: Picture, key: str) -> str:
         f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}" '
         f'style="max-width:100%;min-width:{min(width, 0.62 * width + 60):.0f}px;height:auto" '
         f'font-family="system-ui,sans-serif" font-size="{_SIZE:g}">'
-        f"<style>{theme(key)}{_style(key)}</style>"
+        f"<style>{theme('#' + key)}{_style(key)}</style>"
         f'<rect class="p" width="100%" height="100%" rx="8" fill="#fff"/>{"".join(body)}{legend}</svg>'
     )
 
@@ -182,11 +181,11 @@ def _colours(shown: Picture) -> dict[URIRef, str]:
     """The colours of the commonest classes; all others share the grey."""
     counts = Counter(box.cls for box in shown.boxes.values() if box.cls is not None)
     ordered = sorted(counts, key=lambda cls: (-counts[cls], shown.class_labels[cls], cls))
-    return dict(zip(ordered, _COLOURS, strict=False))
+    return dict(zip(ordered, PALETTE, strict=False))
 
 
 def _box(box: Box, area: _Area, colours: Mapping[URIRef, str]) -> str:
-    colour = _OTHER if box.cls is None else colours.get(box.cls, _OTHER)
+    colour = OTHER_COLOUR if box.cls is None else colours.get(box.cls, OTHER_COLOUR)
     is_bold = box.role in {"topic", "answer"}
     width, height = area.right - area.left, area.bottom - area.top
     middle = (area.top + area.bottom) / 2
@@ -377,7 +376,7 @@ def _legend(shown: Picture, colours: Mapping[URIRef, str], width: float, top: fl
         )
     others = {box.role for box in boxes if box.cls not in colours} - {"literal", "concept"}
     if others and colours:
-        entries.append((f'<rect x="-6" y="-6" width="12" height="12" rx="3" {_swatch(_OTHER)}/>', "other"))
+        entries.append((f'<rect x="-6" y="-6" width="12" height="12" rx="3" {_swatch(OTHER_COLOUR)}/>', "other"))
     for role, told in _ROLES.items():
         if any(box.role == role for box in boxes):
             mark = (

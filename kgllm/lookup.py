@@ -20,7 +20,7 @@ from kgllm.ontology_reading import whole
 from kgllm.terms import Literal, Namespaces, Node, Term, Triple, URIRef, clean, local_name, n3, readable
 from kgllm.workspace import Workspace
 
-__all__ = ["Facts", "NodeView", "Ring", "find", "labels_of", "named", "show", "shown"]
+__all__ = ["Facts", "NodeView", "Ring", "classes_of", "facts_of", "find", "labels_of", "named", "show", "shown"]
 
 _CHUNK = 300
 _CANDIDATES = 20
@@ -146,13 +146,13 @@ def show(workspace: Workspace, node: str, *, hops: int = 1, limit: int = 50) -> 
     if not found:
         return None
     iri, *others = found
-    outgoing = _with_ontology(iri, _facts(workspace, iri, limit, incoming=False), workspace.ontology)
-    incoming = _facts(workspace, iri, limit, incoming=True)
+    outgoing = _with_ontology(iri, facts_of(workspace, iri, limit, incoming=False), workspace.ontology)
+    incoming = facts_of(workspace, iri, limit, incoming=True)
     rings = _rings(workspace, iri, (*outgoing, *incoming), hops, limit)
     mentioned: list[Node] = [iri, *others]
     mentioned += [end for facts in (*outgoing, *incoming) for end in (facts.property, *facts.nodes)]
     mentioned += [end for ring in rings for triple in ring.triples for end in triple]
-    classes = _classes_of(workspace, mentioned)
+    classes = classes_of(workspace, mentioned)
     labels = labels_of(workspace, [*mentioned, *classes.values()])
     return NodeView(
         iri,
@@ -189,7 +189,7 @@ def labels_of(workspace: Workspace, terms: Iterable[Node]) -> dict[Node, str]:
     return {iri: best[iri] for iri in iris if iri in best}
 
 
-def _classes_of(workspace: Workspace, terms: Iterable[Node]) -> dict[Node, URIRef]:
+def classes_of(workspace: Workspace, terms: Iterable[Node]) -> dict[Node, URIRef]:
     """The most special class of each of some terms that the graph states one of."""
     iris = list(dict.fromkeys(term for term in terms if isinstance(term, URIRef)))
     stated: dict[Node, list[URIRef]] = defaultdict(list)
@@ -314,8 +314,8 @@ def _by_popularity(workspace: Workspace, iris: Sequence[URIRef]) -> list[URIRef]
     return sorted(iris, key=lambda iri: (-counts.get(iri, 0), iri))
 
 
-def _facts(workspace: Workspace, iri: URIRef, limit: int, *, incoming: bool) -> tuple[Facts, ...]:
-    """The facts of a node in one direction, by property."""
+def facts_of(workspace: Workspace, iri: URIRef, limit: int, *, incoming: bool) -> tuple[Facts, ...]:
+    """The facts of a node in one direction, by property; at most about ``limit`` of them have their other ends."""
     pattern = "?end {} {}" if incoming else "{1} {0} ?end"
     node = n3(iri)
     query = f"SELECT ?p (COUNT(*) AS ?n) WHERE {{ {pattern.format('?p', node)} }} GROUP BY ?p"

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     import networkx
     from rdflib import Dataset, Graph
 
+    from kgllm.assistant import Assistant
     from kgllm.entailment import Derivation
+    from kgllm.view import GraphView
 
 __all__ = ["Fact", "Role", "WorkingMemoryGraph"]
 
@@ -76,6 +78,7 @@ class WorkingMemoryGraph:
         self.labels: dict[Node, str] = {}
         self.classes: dict[Node, URIRef] = {}  # of each node the one class by which it is coloured
         self.checked_against: tuple[str, ...] = ()
+        self.kg: Assistant | None = None  # what it can be explored with
         self._facts: dict[Triple, Fact] = {}
 
     def __len__(self) -> int:
@@ -106,6 +109,15 @@ class WorkingMemoryGraph:
         from kgllm.pages import memory_html, unique
 
         return memory_html(self, key=unique(self.question, *self._facts))
+
+    def explore(self, *, height: int = 560) -> GraphView:
+        """The memory as a view to walk on from, in a notebook; ``height`` in pixels.
+
+        Raises ``BackendError`` without the extra ``notebook``.
+        """
+        from kgllm.view import view_of
+
+        return view_of(self.kg, self, height=height)
 
     def assert_triple(self, triple: Triple) -> None:
         """Take in a triple that was read from the graph or its ontology. An entailed one becomes asserted."""

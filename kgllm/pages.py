@@ -293,7 +293,7 @@ def _class_graph(overview: Overview, classes: Sequence[ClassCount]) -> Picture:
 def _wrapped(key: str, parts: Iterable[str]) -> str:
     rules = [rule + "}" for rule in _CSS.replace("\n", "").split("}") if rule]
     style = "".join(f"#{key}" + rule.replace(", ", f", #{key} ", rule.partition("{")[0].count(", ")) for rule in rules)
-    return f'<div id="{key}" class="kgllm"><style>{theme(key)}{style}</style>{"".join(parts)}</div>'
+    return f'<div id="{key}" class="kgllm"><style>{theme(f"#{key}")}{style}</style>{"".join(parts)}</div>'
 
 
 def _cited(text: str, key: str, shown: int) -> str:

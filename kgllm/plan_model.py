@@ -14,7 +14,6 @@ from kgllm.briefing import PLAN_TOKENS, Briefing, class_entry, property_entry
 from kgllm.candidates import candidates
 from kgllm.conversation import Conversation
 from kgllm.errors import DeadlineError
-from kgllm.explore import explore, is_wish, node_entry, value_entry
 from kgllm.index import Index
 from kgllm.link import Links
 from kgllm.plan import Plan
@@ -24,6 +23,7 @@ from kgllm.protocols import Exchange, LanguageModel, Message, Reranker, Step
 from kgllm.query_json import parse_query
 from kgllm.query_schema import ABSTAIN, Handles, PlanError, plan_schema
 from kgllm.terms import URIRef, clean, n3
+from kgllm.wishes import fulfil, is_wish, node_entry, value_entry
 
 __all__ = ["ModelPlanning"]
 
@@ -117,7 +117,7 @@ class ModelPlanning:
     def _fulfil(self, wish: Any) -> Step:
         """Show the model what it asked to see."""
         try:
-            seen = explore(wish, self.handles, pools=self._briefing.pools, index=self._index, entered=self._entered)
+            seen = fulfil(wish, self.handles, pools=self._briefing.pools, index=self._index, entered=self._entered)
         except (PlanError, DeadlineError) as error:
             reason = error.what if isinstance(error, DeadlineError) else str(error)
             self._send_back({"wrong": reason}, "Ask for something else, or give a plan.")

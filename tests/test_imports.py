@@ -25,6 +25,7 @@ ASSISTANT = {"assistant"}
 OVER_THE_GRAPH = {
     "evaluate",
     "explain",
+    "exploration",
     "lookup",
     "overview",
     "checking",
@@ -33,10 +34,10 @@ OVER_THE_GRAPH = {
     "stages",
     "verify",
 }  # verbs of the SDK over a workspace
-FACES = {"cli", "settings", "opening", "display", "pages", "doctor", "magics"}
+FACES = {"cli", "settings", "opening", "display", "pages", "view", "doctor", "magics"}
 HEAVY = {
     "numpy", "rdflib", "pyoxigraph", "faiss", "onnxruntime", "torch", "httpx2", "networkx", "rich", "pydantic", "scipy",
-    "pyshacl", "sentence_transformers", "pandas", "IPython",
+    "pyshacl", "sentence_transformers", "pandas", "IPython", "anywidget",
 }  # fmt: skip
 
 
@@ -93,8 +94,10 @@ MAY_IMPORT = {
     "engines": {"language", "engines"},
     "root": set(),
 }
-LAZY_FACE = {  # _repr_html_, imported when a notebook asks for it
-    (module, "pages") for module in ("answer", "memory", "lookup", "checking", "overview")
+LAZY_FACE = {  # _repr_html_ and explore, imported when a notebook asks for them
+    *((module, "pages") for module in ("answer", "memory", "lookup", "checking", "overview")),
+    ("memory", "view"),
+    ("assistant", "view"),
 }
 ENGINES_MAY = {"sources"}
 

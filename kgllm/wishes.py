@@ -1,4 +1,4 @@
-"""Explore: what a model may ask to see before it plans: a node's properties, what a property leads to, other words.
+"""Wishes: what a model may ask to see before it plans: a node's properties, what a property leads to, other words.
 
 What is new among it takes the places of the least likely candidates, from the end of their pools.
 """
@@ -16,7 +16,7 @@ from kgllm.ontology import Ontology
 from kgllm.query_schema import LONGEST_SEARCH, Handles, PlanError, Pools
 from kgllm.terms import Literal, Term, URIRef, clean, local_name, n3
 
-__all__ = ["Seen", "explore", "is_wish", "node_entry", "value_entry"]
+__all__ = ["Seen", "fulfil", "is_wish", "node_entry", "value_entry"]
 
 _SHOWN = 16
 _HITS = 6  # of a search; two more can follow before the pool has no room
@@ -37,7 +37,7 @@ def is_wish(plan: Any) -> bool:
     return isinstance(plan, dict) and len(plan) == 1 and not _WISHES.isdisjoint(plan)
 
 
-def explore(plan: Mapping[str, Any], handles: Handles, *, pools: Pools, index: Index, entered: dict[str, int]) -> Seen:
+def fulfil(plan: Mapping[str, Any], handles: Handles, *, pools: Pools, index: Index, entered: dict[str, int]) -> Seen:
     """Fulfil a wish. Raises ``PlanError`` for one that names nothing, ``DeadlineError`` for one that takes too long.
 
     ``entered`` counts by letter what earlier wishes brought, which keeps its handles; it is brought up to date.

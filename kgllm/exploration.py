@@ -1,0 +1,321 @@
+"""Exploration: the part of a graph that a person has laid out. It grows and shrinks by steps that can be undone.
+
+It knows of no screen; ``kgllm.view`` shows it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kgllm.connection import connect
+from kgllm.errors import InputError, QuestionError
+from kgllm.lookup import classes_of, facts_of, find, labels_of
+from kgllm.memory import Fact, WorkingMemoryGraph
+from kgllm.ontology import NAME_PROPERTIES, RDF_TYPE
+from kgllm.terms import BNode, Literal, Namespaces, Node, Triple, URIRef, clean, n3
+
+if TYPE_CHECKING:
+    from kgllm.assistant import Assistant
+    from kgllm.workspace import Workspace
+
+__all__ = ["Exploration", "Group"]
+
+MANY = 12  # neighbours by one property: more than these are one group, which gives out as many at a time
+_LOOKED_AT = 400  # facts whose other ends are looked at when a node is expanded
+_CHUNK = 300  # nodes asked for in a query
+_NEAREST = 5
+_SAME = 0.9  # score of a hit that is what was named, perhaps misspelt
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Neighbours of a node by one property, ``count`` in all, of which the first ``taken`` are shown one by one."""
+
+    node: URIRef
+    property: URIRef
+    is_outgoing: bool
+    count: int
+    taken: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Laid:
+    """What is laid out at one time."""
+
+    nodes: tuple[Node, ...] = ()
+    facts: tuple[Triple, ...] = ()
+    groups: tuple[Group, ...] = ()
+
+
+class Exploration:
+    """A part of the graph of ``kg``, beginning with a memory; without ``kg`` there is nothing beyond it.
+
+    ``closed`` nodes have not been expanded. Every step raises ``InputError`` where it needs a graph and has none, and
+    what the graph's store raises.
+    """
+
+    def __init__(self, kg: Assistant | None, memory: WorkingMemoryGraph) -> None:
+        self.kg = kg
+        self._begun = memory
+        self._known: dict[Triple, Fact] = {fact.triple: fact for fact in memory}
+        self.labels: dict[Node, str] = dict(memory.labels)
+        self.classes: dict[Node, URIRef] = dict(memory.classes)
+        drawn = [t for t in self._known if not _is_plumbing(t)]
+        nodes = dict.fromkeys([*(end for s, _, o in drawn for end in (s, o)), *memory.nodes()])
+        typed = {o for _, p, o in self._known if p == RDF_TYPE} - {end for s, _, o in drawn for end in (s, o)}
+        self._laid = _Laid(tuple(node for node in nodes if node not in typed), tuple(drawn))
+        self._past: list[_Laid] = []
+        self._folder: Path | None = None
+        if kg is not None:
+            self._name(self._laid.nodes, self._laid.facts)
+
+    @classmethod
+    def at(cls, kg: Assistant, node: str) -> Exploration:
+        """Begin with the node that an IRI, a CURIE or a label names, and its neighbours.
+
+        Raises ``InputError`` if nothing has that name.
+        """
+        iri = _called(node, kg)
+        memory = WorkingMemoryGraph(f"around {clean(node)}", prefixes=kg.workspace.namespaces.prefixes)
+        memory.roles[iri] = "topic"
+        begun = cls(kg, memory)
+        begun.add(iri)
+        begun.expand(iri)
+        begun._past.clear()
+        return begun
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """What is shown, in the order in which it came."""
+        return self._laid.nodes
+
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        """The facts between what is shown."""
+        return tuple(self._known[triple] for triple in self._laid.facts)
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """Neighbours that are not shown one by one."""
+        return self._laid.groups
+
+    @cached_property
+    def namespaces(self) -> Namespaces:
+        """The prefixes of the graph, or of a memory without one."""
+        return self.kg.workspace.namespaces if self.kg is not None else Namespaces(self._begun.prefixes)
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a step to take back."""
+        return bool(self._past)
+
+    def role(self, node: Node) -> str:
+        """The role of a node in the memory that was begun with; ``bridge`` for any other."""
+        return self._begun.roles.get(node, "bridge")
+
+    def add(self, node: URIRef) -> int:
+        """Show a node, with its facts to those that are shown already. The number of new nodes."""
+        return self._grow([node], self._between([node], self.nodes))
+
+    def expand(self, node: URIRef) -> int:
+        """Show the neighbours of a node, those by a property that has many as a group. The number of new nodes."""
+        workspace = self._graph.workspace
+        found: list[Triple] = []
+        groups: list[Group] = []
+        for is_outgoing in (True, False):
+            for facts in facts_of(workspace, node, _LOOKED_AT, incoming=not is_outgoing):
+                ends = [end for end in facts.nodes if not isinstance(end, Literal)]
+                if not ends or (is_outgoing and (facts.property == RDF_TYPE or facts.property in NAME_PROPERTIES)):
+                    continue
+                if facts.count > min(MANY, len(facts.nodes)):
+                    groups.append(Group(node, facts.property, is_outgoing, facts.count))
+                else:
+                    found += [_fact(node, facts.property, end, is_outgoing) for end in ends]
+        new = [end for s, _, o in found for end in (s, o)]
+        return self._grow([node, *new], [*found, *self._between(new, self.nodes)], groups)
+
+    def open(self, group: Group) -> int:
+        """Show the next neighbours of a group. The number of new nodes."""
+        ends = f"{n3(group.node)} {n3(group.property)} ?end"
+        if not group.is_outgoing:
+            ends = f"?end {n3(group.property)} {n3(group.node)}"
+        query = (
+            f"SELECT DISTINCT ?end WHERE {{ {ends} . FILTER(!isLiteral(?end)) }} "
+            f"ORDER BY ?end LIMIT {MANY} OFFSET {group.taken}"
+        )
+        new = [end for (end,) in self._graph.workspace.store.select(query).rows if isinstance(end, URIRef | BNode)]
+        found = [_fact(group.node, group.property, end, group.is_outgoing) for end in new]
+        left = replace(group, taken=group.taken + len(new) if new else group.count)
+        return self._grow(new, [*found, *self._between(new, self.nodes)], [left])
+
+    def connect(self, start: URIRef, end: URIRef) -> int:
+        """Show the shortest ways between two nodes. The number of facts on them, 0 if none was found."""
+        workspace = self._graph.workspace
+        found = connect(workspace.store, start, end, timeout_s=workspace.timeout_s)
+        self._grow([node for s, _, o in found for node in (s, o)], found)
+        return len(found)
+
+    def hide(self, nodes: Collection[Node | Group]) -> None:
+        """Take nodes and groups away, with their facts."""
+        gone = set(nodes)
+        self._lay(
+            _Laid(
+                tuple(node for node in self.nodes if node not in gone),
+                tuple(t for t in self._laid.facts if t[0] not in gone and t[2] not in gone),
+                tuple(group for group in self.groups if group not in gone and group.node not in gone),
+            )
+        )
+
+    def undo(self) -> None:
+        """Take the last step back."""
+        if self._past:
+            self._laid = self._past.pop()
+
+    def memory(self, *, hidden: Collection[URIRef] = ()) -> WorkingMemoryGraph:
+        """What is laid out as a memory: its facts with what they follow from, and the class of each node.
+
+        Nodes of a ``hidden`` class and facts of a ``hidden`` property are left out.
+        """
+        out = {node for node in self.nodes if self.classes.get(node) in hidden}
+        memory = WorkingMemoryGraph(self._begun.question, query=self._begun.query, prefixes=self._begun.prefixes)
+        for fact in self.facts:
+            s, p, o = fact.triple
+            if p not in hidden and s not in out and o not in out:
+                self._take_in(fact, memory)
+        for node in self.nodes:
+            if node not in out and node in self.classes and not isinstance(node, Literal):
+                stated: Triple = (node, RDF_TYPE, self.classes[node])  # type: ignore[assignment]
+                self._take_in(self._known.get(stated, Fact(stated)), memory)
+        kept = {*memory.nodes()}
+        memory.labels = dict(self.labels)
+        memory.classes = {node: cls for node, cls in self.classes.items() if node in kept}
+        memory.set_roles({node: role for node, role in self._begun.roles.items() if node in kept})
+        memory.kg = self.kg
+        return memory
+
+    def part(self, memory: WorkingMemoryGraph) -> Workspace:
+        """A graph of its own that holds a memory, the values and classes of its nodes, and what its terms mean.
+
+        Raises ``QuestionError`` for an empty one.
+        """
+        if not len(memory):
+            raise QuestionError("nothing is laid out to ask about", try_next="expand a node, or search for one")
+        workspace = self._graph.workspace
+        part = memory.to_rdflib()
+        nodes = [node for node in memory.nodes() if isinstance(node, URIRef)]
+        classes = [o for _, p, o in memory.triples() if p == RDF_TYPE and isinstance(o, URIRef)]
+        terms = list(dict.fromkeys([*(p for _, p, _ in memory.triples()), *classes]))
+        said = "SELECT ?s ?p ?o WHERE {{ VALUES ?s {{ {} }} ?s ?p ?o . FILTER(isLiteral(?o) || ?p = rdf:type) }}"
+        said = said.replace("rdf:type", n3(RDF_TYPE))
+        for triple in [
+            *self._triples(said, nodes),
+            *self._triples("SELECT ?s ?p ?o WHERE {{ VALUES ?s {{ {} }} ?s ?p ?o . FILTER(!isBlank(?o)) }}", terms),
+            *(triple for term in terms for triple in workspace.ontology.triples(term)),
+        ]:
+            part.add(triple)
+        return replace(workspace, source=part, folder=self._scratch / "index", shapes_files=(), is_own_folder=False)
+
+    @cached_property
+    def _scratch(self) -> Path:
+        import weakref
+
+        folder = tempfile.mkdtemp(prefix="kgllm-view-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return Path(folder)
+
+    @property
+    def _graph(self) -> Assistant:
+        if self.kg is None:
+            raise InputError(
+                "there is no graph behind this memory to look into",
+                why="it was read from a file, or made by hand",
+                try_next="kg.explore(node) begins in a graph",
+            )
+        return self.kg
+
+    def _grow(self, nodes: Iterable[Node], facts: Iterable[Triple], groups: Iterable[Group] = ()) -> int:
+        """Show more. What is shown already stays as it is, but for groups, of which the newer counts."""
+        facts = list(dict.fromkeys(facts))
+        for triple in facts:
+            self._known.setdefault(triple, Fact(triple))
+        shown = tuple(dict.fromkeys([*self.nodes, *nodes]))
+        drawn = tuple(dict.fromkeys([*self._laid.facts, *facts]))
+        kept = {replace(group, count=0, taken=0): group for group in self.groups}
+        for group in groups:
+            key = replace(group, count=0, taken=0)
+            if group.taken or key not in kept:
+                kept[key] = group
+        new = [node for node in shown if node not in set(self.nodes)]
+        self._name(new, facts)
+        self._lay(_Laid(shown, drawn, tuple(group for group in kept.values() if group.count > group.taken)))
+        return len(new)
+
+    def _lay(self, laid: _Laid) -> None:
+        if laid != self._laid:
+            self._past.append(self._laid)
+            self._laid = laid
+
+    def _between(self, some: Iterable[Node], others: Iterable[Node]) -> Iterator[Triple]:
+        """The facts between some nodes and others, in both directions."""
+        a, b = ([node for node in dict.fromkeys(group) if isinstance(node, URIRef)] for group in (some, others))
+        values = " ".join(map(n3, b))
+        for s, o in ("ab", "ba") if b else ():
+            pattern = f"VALUES ?a {{{{ {{}} }}}} VALUES ?b {{{{ {values} }}}} ?{s} ?p ?{o}"
+            yield from self._triples(f"SELECT ?{s} ?p ?{o} WHERE {{{{ {pattern} }}}}", a)
+
+    def _triples(self, query: str, nodes: Sequence[Node]) -> Iterator[Triple]:
+        """The triples that a query selects; its gap takes the nodes, some at a time."""
+        store = self._graph.workspace.store
+        for start in range(0, len(nodes), _CHUNK):
+            yield from store.select(query.format(" ".join(map(n3, nodes[start : start + _CHUNK])))).rows  # type: ignore[misc]
+
+    def _take_in(self, fact: Fact, memory: WorkingMemoryGraph) -> None:
+        if fact.rule is None:
+            memory.assert_triple(fact.triple)
+            return
+        for premise in fact.premises:
+            self._take_in(self._known[premise], memory)
+        memory.entail(fact.triple, rule=fact.rule, premises=fact.premises)
+
+    def _name(self, nodes: Iterable[Node], facts: Iterable[Triple]) -> None:
+        """Learn the labels and classes of what is new."""
+        workspace = self._graph.workspace
+        new = [node for node in nodes if isinstance(node, URIRef)]
+        self.classes |= {n: c for n, c in classes_of(workspace, new).items() if n not in self.classes}
+        terms = {*new, *(p for _, p, _ in facts), *(self.classes[n] for n in new if n in self.classes)}
+        self.labels |= labels_of(workspace, [term for term in terms if term not in self.labels])
+
+
+def _called(name: str, kg: Assistant) -> URIRef:
+    """The node of an IRI, a CURIE or a name; where there is an index, a name may be nearly right."""
+    workspace = kg.workspace
+    if workspace.namespaces.expand(name) is None:
+        try:
+            hits = kg.search(name, k=_NEAREST)
+        except InputError:  # the graph is too large to be indexed unasked
+            hits = []
+        if best := [hit for hit in hits if hit.score >= _SAME]:
+            return min(best, key=lambda hit: (hit.kind != "node", -hit.score)).iri
+        near = ", ".join(dict.fromkeys(clean(kg.index.label(hit.iri), cap=60) for hit in hits))
+    else:
+        near = ""
+    if near or not (found := find(workspace, name)):
+        raise InputError(
+            f"nothing in {workspace.name} is called {clean(name, cap=80)!r}",
+            try_next=f"one of the nearest: {near}" if near else "an IRI, a CURIE, or a label of the graph",
+        )
+    return found[0]
+
+
+def _fact(node: URIRef, prop: URIRef, end: Any, is_outgoing: bool) -> Triple:
+    return (node, prop, end) if is_outgoing else (end, prop, node)
+
+
+def _is_plumbing(triple: Triple) -> bool:
+    return triple[1] == RDF_TYPE or triple[1] in NAME_PROPERTIES
