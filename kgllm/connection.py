@@ -54,6 +54,6 @@ def _facts(store: GraphStore, nodes: list[URIRef], deadline: float) -> Iterable[
             if left <= 0:
                 return
             query = f"SELECT ?s ?p ?o WHERE {{ {pattern} . FILTER(isIRI(?s) && isIRI(?o) && ?p != {n3(RDF_TYPE)}) }}"
-            rows = store.select(query, timeout_s=max(0.1, deadline - time.monotonic()), limit=left)
+            rows = store.select(query, timeout_s=max(0.01, deadline - time.monotonic()), limit=left)
             left -= len(rows)
             yield from rows.rows  # type: ignore[misc]

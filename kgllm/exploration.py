@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from kgllm.connection import connect
 from kgllm.errors import InputError, QuestionError
-from kgllm.lookup import classes_of, facts_of, find, labels_of
+from kgllm.lookup import classes_of, find, labels_of
 from kgllm.memory import Fact, WorkingMemoryGraph
 from kgllm.ontology import NAME_PROPERTIES, RDF_TYPE
 from kgllm.terms import BNode, Literal, Namespaces, Node, Triple, URIRef, clean, n3
@@ -27,21 +28,31 @@ if TYPE_CHECKING:
 __all__ = ["Exploration", "Group"]
 
 MANY = 12  # neighbours by one property: more than these are one group, which gives out as many at a time
-_LOOKED_AT = 400  # facts whose other ends are looked at when a node is expanded
-_CHUNK = 300  # nodes asked for in a query
+COUNTED = 10_000  # neighbours of a group are counted up to this number
+_AT_ONCE = 60  # neighbours that one step shows, before more properties become groups
+_CHUNK = 300  # nodes or properties asked for in a query
+_PAIRS = 2_000  # pairs of nodes asked for in a query
 _NEAREST = 5
 _SAME = 0.9  # score of a hit that is what was named, perhaps misspelt
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Neighbours of a node by one property, ``count`` in all, of which the first ``taken`` are shown one by one."""
+    """Neighbours of a node by one property, ``count`` in all, of which the first ``taken`` are shown one by one.
+
+    No more than ``COUNTED`` are counted. ``cls`` is the class of the first ones, if they have the same one.
+    """
 
     node: URIRef
     property: URIRef
     is_outgoing: bool
     count: int
     taken: int = 0
+    cls: URIRef | None = None
+
+    def key(self) -> tuple[URIRef, URIRef, bool]:
+        """What it is, however many are left."""
+        return self.node, self.property, self.is_outgoing
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,38 +132,65 @@ class Exploration:
 
     def add(self, node: URIRef) -> int:
         """Show a node, with its facts to those that are shown already. The number of new nodes."""
-        return self._grow([node], self._between([node], self.nodes))
+        return self._grow([node], self._between([node], []))
 
     def expand(self, node: URIRef) -> int:
-        """Show the neighbours of a node, those by a property that has many as a group. The number of new nodes."""
-        workspace = self._graph.workspace
-        found: list[Triple] = []
-        groups: list[Group] = []
-        for is_outgoing in (True, False):
-            for facts in facts_of(workspace, node, _LOOKED_AT, incoming=not is_outgoing):
-                ends = [end for end in facts.nodes if not isinstance(end, Literal)]
-                if not ends or (is_outgoing and (facts.property == RDF_TYPE or facts.property in NAME_PROPERTIES)):
-                    continue
-                if facts.count > min(MANY, len(facts.nodes)):
-                    groups.append(Group(node, facts.property, is_outgoing, facts.count))
-                else:
-                    found += [_fact(node, facts.property, end, is_outgoing) for end in ends]
-        new = [end for s, _, o in found for end in (s, o)]
-        return self._grow([node, *new], [*found, *self._between(new, self.nodes)], groups)
+        """Show the neighbours of a node, those by a property that has many as a group. How many of both are new."""
+        found = {
+            (prop, is_outgoing): ends
+            for is_outgoing in (True, False)
+            for prop, ends in self._neighbours(node, is_outgoing).items()
+        }
+        many = {key for key, ends in found.items() if len(ends) > MANY}
+        for key in sorted(found, key=lambda key: -len(found[key])):
+            if sum(len(ends) for other, ends in found.items() if other not in many) > _AT_ONCE:
+                many.add(key)
+        facts = [_fact(node, p, end, out) for (p, out), ends in found.items() if (p, out) not in many for end in ends]
+        new = dict.fromkeys([node, *(end for s, _, o in facts for end in (s, o))])
+        return self._grow(
+            new, [*facts, *self._between(new, new)], self._groups(node, {key: found[key] for key in many})
+        )
 
     def open(self, group: Group) -> int:
-        """Show the next neighbours of a group. The number of new nodes."""
-        ends = f"{n3(group.node)} {n3(group.property)} ?end"
-        if not group.is_outgoing:
-            ends = f"?end {n3(group.property)} {n3(group.node)}"
+        """Show the next neighbours of a group. How many nodes are new."""
+        order = "ORDER BY ?end" if group.count < COUNTED else ""  # the largest stay as the graph has them
         query = (
-            f"SELECT DISTINCT ?end WHERE {{ {ends} . FILTER(!isLiteral(?end)) }} "
-            f"ORDER BY ?end LIMIT {MANY} OFFSET {group.taken}"
+            f"SELECT DISTINCT ?end WHERE {{ {_ends(group.node, group.property, group.is_outgoing)} }} {order} "
+            f"LIMIT {MANY} OFFSET {group.taken}"
         )
-        new = [end for (end,) in self._graph.workspace.store.select(query).rows if isinstance(end, URIRef | BNode)]
-        found = [_fact(group.node, group.property, end, group.is_outgoing) for end in new]
-        left = replace(group, taken=group.taken + len(new) if new else group.count)
-        return self._grow(new, [*found, *self._between(new, self.nodes)], [left])
+        ends = [end for (end,) in self._graph.workspace.store.select(query).rows if isinstance(end, URIRef | BNode)]
+        found = [_fact(group.node, group.property, end, group.is_outgoing) for end in ends]
+        left = replace(group, taken=group.taken + len(ends) if ends else max(group.count, group.taken))
+        return self._grow(ends, [*found, *self._between(ends, ends)], [left])
+
+    def _neighbours(self, node: URIRef, is_outgoing: bool) -> dict[URIRef, list[Any]]:
+        """The first neighbours of a node by each property, at most one more than ``MANY``; no hub is walked."""
+        workspace = self._graph.workspace
+        store, known = workspace.store, [prop.iri for prop in workspace.ontology.observed()]
+        skipped = {RDF_TYPE, *NAME_PROPERTIES} if is_outgoing else set()
+        found: dict[URIRef, list[Any]] = defaultdict(list)
+        for start in range(0, len(known), _CHUNK):
+            parts = [
+                f"{{ SELECT ({n3(prop)} AS ?p) ?end WHERE {{ {_ends(node, prop, is_outgoing)} }} LIMIT {MANY + 1} }}"
+                for prop in known[start : start + _CHUNK]
+                if prop not in skipped
+            ]
+            for prop, end in store.select(f"SELECT ?p ?end WHERE {{ {' UNION '.join(parts)} }}").rows if parts else ():
+                found[prop].append(end)  # type: ignore[index]
+        return found
+
+    def _groups(self, node: URIRef, found: Mapping[tuple[URIRef, bool], Sequence[Any]]) -> list[Group]:
+        """Groups by property and direction, from the first that each of them has."""
+        workspace = self._graph.workspace
+        classes = classes_of(workspace, [end for ends in found.values() for end in ends])
+        groups = []
+        for (prop, is_outgoing), ends in found.items():
+            few = f"SELECT ?end WHERE {{ {_ends(node, prop, is_outgoing)} }} LIMIT {COUNTED}"
+            rows = workspace.store.select(f"SELECT (COUNT(*) AS ?n) WHERE {{ {{ {few} }} }}").rows
+            kinds = {classes.get(end) for end in ends}
+            cls = kinds.pop() if len(kinds) == 1 else None
+            groups.append(Group(node, prop, is_outgoing, int(str(rows[0][0])), cls=cls))
+        return groups
 
     def connect(self, start: URIRef, end: URIRef) -> int:
         """Show the shortest ways between two nodes. The number of facts on them, 0 if none was found."""
@@ -246,15 +284,17 @@ class Exploration:
             self._known.setdefault(triple, Fact(triple))
         shown = tuple(dict.fromkeys([*self.nodes, *nodes]))
         drawn = tuple(dict.fromkeys([*self._laid.facts, *facts]))
-        kept = {replace(group, count=0, taken=0): group for group in self.groups}
+        groups = list(groups)
+        kept = {group.key(): group for group in self.groups}
         for group in groups:
-            key = replace(group, count=0, taken=0)
-            if group.taken or key not in kept:
-                kept[key] = group
+            if group.taken or group.key() not in kept:
+                kept[group.key()] = group
         new = [node for node in shown if node not in set(self.nodes)]
-        self._name(new, facts)
-        self._lay(_Laid(shown, drawn, tuple(group for group in kept.values() if group.count > group.taken)))
-        return len(new)
+        self._name([*new, *(group.cls for group in groups if group.cls is not None)], facts)
+        left = tuple(group for group in kept.values() if group.count > group.taken)
+        more = len(new) + max(0, len(left) - len(self.groups))
+        self._lay(_Laid(shown, drawn, left))
+        return more
 
     def _lay(self, laid: _Laid) -> None:
         if laid != self._laid:
@@ -262,12 +302,14 @@ class Exploration:
             self._laid = laid
 
     def _between(self, some: Iterable[Node], others: Iterable[Node]) -> Iterator[Triple]:
-        """The facts between some nodes and others, in both directions."""
-        a, b = ([node for node in dict.fromkeys(group) if isinstance(node, URIRef)] for group in (some, others))
-        values = " ".join(map(n3, b))
-        for s, o in ("ab", "ba") if b else ():
-            pattern = f"VALUES ?a {{{{ {{}} }}}} VALUES ?b {{{{ {values} }}}} ?{s} ?p ?{o}"
-            yield from self._triples(f"SELECT ?{s} ?p ?{o} WHERE {{{{ {pattern} }}}}", a)
+        """The facts between some nodes and others, or those that are shown, in both directions."""
+        a = [node for node in dict.fromkeys(some) if isinstance(node, URIRef)]
+        b = [node for node in dict.fromkeys([*self.nodes, *others]) if isinstance(node, URIRef)]
+        pairs = list(dict.fromkeys(pair for x in a for y in b for pair in ((x, y), (y, x))))
+        store = self._graph.workspace.store
+        for start in range(0, len(pairs), _PAIRS):  # asked for pair by pair, no hub is walked
+            values = " ".join(f"({n3(x)} {n3(y)})" for x, y in pairs[start : start + _PAIRS])
+            yield from store.select(f"SELECT ?s ?p ?o WHERE {{ VALUES (?s ?o) {{ {values} }} ?s ?p ?o }}").rows  # type: ignore[misc]
 
     def _triples(self, query: str, nodes: Sequence[Node]) -> Iterator[Triple]:
         """The triples that a query selects; its gap takes the nodes, some at a time."""
@@ -311,6 +353,13 @@ def _called(name: str, kg: Assistant) -> URIRef:
             try_next=f"one of the nearest: {near}" if near else "an IRI, a CURIE, or a label of the graph",
         )
     return found[0]
+
+
+def _ends(node: URIRef, prop: URIRef, is_outgoing: bool) -> str:
+    """The pattern of the neighbours of a node by a property."""
+    if is_outgoing:
+        return f"{n3(node)} {n3(prop)} ?end . FILTER(!isLiteral(?end))"
+    return f"?end {n3(prop)} {n3(node)}"
 
 
 def _fact(node: URIRef, prop: URIRef, end: Any, is_outgoing: bool) -> Triple:

@@ -20,10 +20,11 @@ from kgllm.ontology_reading import whole
 from kgllm.terms import Literal, Namespaces, Node, Term, Triple, URIRef, clean, local_name, n3, readable
 from kgllm.workspace import Workspace
 
-__all__ = ["Facts", "NodeView", "Ring", "classes_of", "facts_of", "find", "labels_of", "named", "show", "shown"]
+__all__ = ["Facts", "NodeView", "Ring", "classes_of", "find", "labels_of", "named", "show", "shown"]
 
 _CHUNK = 300
 _CANDIDATES = 20
+_SORTED = 1_000  # facts of a hub: of more than these the first are those that the store has first
 _NEIGHBOURS = 200  # nodes of a ring from which the next one is drawn
 
 
@@ -146,8 +147,8 @@ def show(workspace: Workspace, node: str, *, hops: int = 1, limit: int = 50) -> 
     if not found:
         return None
     iri, *others = found
-    outgoing = _with_ontology(iri, facts_of(workspace, iri, limit, incoming=False), workspace.ontology)
-    incoming = facts_of(workspace, iri, limit, incoming=True)
+    outgoing = _with_ontology(iri, _facts(workspace, iri, limit, incoming=False), workspace.ontology)
+    incoming = _facts(workspace, iri, limit, incoming=True)
     rings = _rings(workspace, iri, (*outgoing, *incoming), hops, limit)
     mentioned: list[Node] = [iri, *others]
     mentioned += [end for facts in (*outgoing, *incoming) for end in (facts.property, *facts.nodes)]
@@ -314,8 +315,8 @@ def _by_popularity(workspace: Workspace, iris: Sequence[URIRef]) -> list[URIRef]
     return sorted(iris, key=lambda iri: (-counts.get(iri, 0), iri))
 
 
-def facts_of(workspace: Workspace, iri: URIRef, limit: int, *, incoming: bool) -> tuple[Facts, ...]:
-    """The facts of a node in one direction, by property; at most about ``limit`` of them have their other ends."""
+def _facts(workspace: Workspace, iri: URIRef, limit: int, *, incoming: bool) -> tuple[Facts, ...]:
+    """The facts of a node in one direction, by property."""
     pattern = "?end {} {}" if incoming else "{1} {0} ?end"
     node = n3(iri)
     query = f"SELECT ?p (COUNT(*) AS ?n) WHERE {{ {pattern.format('?p', node)} }} GROUP BY ?p"
@@ -325,8 +326,9 @@ def facts_of(workspace: Workspace, iri: URIRef, limit: int, *, incoming: bool) -
         return ()
     share = _share(sorted(counts.values()), limit)
     parts = [
-        f"{{ SELECT ({n3(p)} AS ?p) ?end WHERE {{ {pattern.format(n3(p), node)} }} ORDER BY ?end LIMIT {share} }}"
-        for p in counts
+        f"{{ SELECT ({n3(p)} AS ?p) ?end WHERE {{ {pattern.format(n3(p), node)} }} "
+        f"{'ORDER BY ?end' if count <= _SORTED else ''} LIMIT {share} }}"
+        for p, count in counts.items()
     ]
     ends: dict[URIRef, list[Term]] = defaultdict(list)
     for start in range(0, len(parts), _CHUNK):

@@ -56,14 +56,16 @@ def spread(
 def _laid_out(part: networkx.Graph, had: Mapping[str, Point]) -> dict[str, Point]:
     """A connected part around the middle of those that it had, which turn as little as may be."""
     import networkx
+    from threadpoolctl import threadpool_limits
 
     if len(part) == 1:
         return dict.fromkeys(part, (0.0, 0.0))
     begun = _begun(part, had) if had else None
-    if len(part) <= _SMALL:
-        laid = networkx.kamada_kawai_layout(part, pos=begun)
-    else:
-        laid = networkx.forceatlas2_layout(part, pos=begun, seed=1, max_iter=60)
+    with threadpool_limits(1):  # on a busy machine the threads for so small a task wait for each other, for seconds
+        if len(part) <= _SMALL:
+            laid = networkx.kamada_kawai_layout(part, pos=begun)
+        else:
+            laid = networkx.forceatlas2_layout(part, pos=begun, seed=1, max_iter=60)
     lengths = [math.dist(laid[a], laid[b]) for a, b in part.edges]
     mean = sum(lengths) / len(lengths) or 1.0
     placed = {key: (float(x) / mean * _ACROSS, float(y) / mean * _DOWN) for key, (x, y) in laid.items()}

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from kgllm.display import counted, term_text
 from kgllm.drawing import OTHER_COLOUR, PALETTE, fitted, text_width, theme
 from kgllm.errors import BackendError, InputError, KgllmError
-from kgllm.exploration import Exploration, Group
+from kgllm.exploration import COUNTED, Exploration, Group
 from kgllm.lookup import Facts, show
+from kgllm.ontology import RDF_TYPE
 from kgllm.opening import over
 from kgllm.pages import answer_html, memory_html, unique
 from kgllm.spreading import spread
@@ -78,7 +78,7 @@ class GraphView(anywidget.AnyWidget):
     def __init__(self, explored: Exploration, *, height: int = 560) -> None:
         super().__init__(height=height)
         self._explored = explored
-        self._ids: dict[Node | Group, str] = {}
+        self._ids: dict[Any, str] = {}
         self._terms: dict[str, Any] = {}
         self._colours: dict[URIRef, str] = {}
         self._work: Mapping[str, Callable[[Any], Mapping[str, Any]]] = {
@@ -152,12 +152,12 @@ class GraphView(anywidget.AnyWidget):
 
     def _grown(self, count: int, said: str) -> Mapping[str, Any]:
         self._draw()
-        return {"note": f"{said}: {counted(count, 'node')} more" if count else f"{said}: nothing new"}
+        return {"note": f"{said}: {count:,} more" if count else f"{said}: nothing new"}
 
     def _expand(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
         term = self._term(message)
         if isinstance(term, Group):
-            return self._grown(self._explored.open(term), f"{self._label(term.property)} opened")
+            return self._grown(self._explored.open(term), f"{self._word(term.property)} opened")
         node = self._node(message)
         return self._grown(self._explored.expand(node), f"{self._label(node)} expanded")
 
@@ -194,7 +194,7 @@ class GraphView(anywidget.AnyWidget):
         found = []
         for hit in hits:
             described = kg.index.described([hit.iri]).get(hit.iri)
-            kinds = ", ".join(map(self._label, described.types[:2])) if described is not None else hit.kind
+            kinds = ", ".join(map(self._word, described.types[:2])) if described is not None else hit.kind
             found.append({**self._end(hit.iri), "kind": kinds})
         return {"hits": found}
 
@@ -210,18 +210,20 @@ class GraphView(anywidget.AnyWidget):
             groups = [(True, facts) for facts in view.outgoing] + [(False, facts) for facts in view.incoming]
             description, kinds = view.description, list(view.types)
             self._explored.labels |= {n: name for n, name in view.labels.items() if n not in self._explored.labels}
+        said = {self._explored.labels.get(node, ""), description}  # above the list already
         return {
             "of": self._end(node),
             "description": clean(description, cap=600),
-            "kinds": [self._label(cls) for cls in kinds],
+            "kinds": [self._word(cls) for cls in kinds],
             "groups": [
                 {
                     "outgoing": is_outgoing,
-                    "property": self._label(facts.property),
+                    "property": self._word(facts.property),
                     "ends": [self._end(end) for end in facts.nodes],
                     "more": facts.count - len(facts.nodes),
                 }
                 for is_outgoing, facts in groups
+                if not (is_outgoing and (facts.property == RDF_TYPE or set(map(str, facts.nodes)) <= said))
             ],
         }
 
@@ -256,8 +258,13 @@ class GraphView(anywidget.AnyWidget):
             key = f"{self._id(s)}-{self._id(p)}-{self._id(o)}"
             edges.append(self._line(key, s, p, o) | {"entailed": fact.rule is not None})
         for group in explored.groups:
-            left = f"{group.count - group.taken:,} × {self._label(group.property)}"
-            nodes.append({"id": self._id(group), **_sized(left), "kind": "group"})
+            kind = "nodes" if group.cls is None else f"× {self._word(group.cls)}"
+            box = {
+                **_sized(f"{group.count - group.taken:,} {kind}"),
+                "kind": "group",
+                "colour": self._colour(group.cls),
+            }
+            nodes.append({"id": self._id(group), "cls": "" if group.cls is None else self._id(group.cls), **box})
             ends = (group.node, group) if group.is_outgoing else (group, group.node)
             edges.append(self._line(f"{self._id(group)}e", ends[0], group.property, ends[1]))
         self._place(nodes, edges)
@@ -266,11 +273,11 @@ class GraphView(anywidget.AnyWidget):
             "nodes": nodes,
             "edges": edges,
             "classes": [
-                {"id": self._id(cls), "label": self._label(cls), "count": counts[cls], "colour": self._colour(cls)}
-                for cls in sorted(counts, key=lambda cls: (-counts[cls], self._label(cls)))
+                {"id": self._id(cls), "label": self._word(cls), "count": counts[cls], "colour": self._colour(cls)}
+                for cls in sorted(counts, key=lambda cls: (-counts[cls], self._word(cls)))
             ],
             "properties": [
-                {"id": key, "label": self._label(self._terms[key]), "count": count}
+                {"id": key, "label": self._word(self._terms[key]), "count": count}
                 for key, count in properties.most_common()
             ],
             "canUndo": explored.can_undo,
@@ -303,8 +310,19 @@ class GraphView(anywidget.AnyWidget):
             "role": self._explored.role(node),
         }
 
+    def _group_box(self, group: Group) -> dict[str, Any]:
+        kind = "nodes" if group.cls is None else f"× {self._word(group.cls)}"
+        count = f"{group.count - group.taken:,}" if group.count < COUNTED else f"over {COUNTED - group.taken:,}"
+        return {
+            "id": self._id(group),
+            **_sized(f"{count} {kind}"),
+            "kind": "group",
+            "cls": self._id(group.cls) if group.cls is not None else "",
+            "colour": self._colour(group.cls),
+        }
+
     def _line(self, key: str, start: Node | Group, prop: URIRef, end: Node | Group) -> dict[str, Any]:
-        label = fitted(self._label(prop), 10, 120)
+        label = fitted(self._word(prop), 10, 120)
         ends = {"source": self._id(start), "target": self._id(end)}
         return {"id": key, **ends, "label": label, "property": self._id(prop), "entailed": False}
 
@@ -314,11 +332,15 @@ class GraphView(anywidget.AnyWidget):
     def _label(self, term: Any) -> str:
         if isinstance(term, Literal):
             return clean(str(term)) or "(empty)"
+        return clean(self._explored.labels.get(term) or local_name(str(term)).replace("_", " ")) or "(no name)"
+
+    def _word(self, term: URIRef) -> str:
+        """What a class or property is called."""
         return clean(self._explored.labels.get(term) or readable(local_name(str(term)))) or "(no name)"
 
     def _id(self, term: Node | Group) -> str:
         """A name for a term that needs no escaping anywhere."""
-        key = replace(term, count=0, taken=0) if isinstance(term, Group) else term
+        key = term.key() if isinstance(term, Group) else term
         name = self._ids.setdefault(key, f"t{len(self._ids)}")
         self._terms[name] = term
         return name

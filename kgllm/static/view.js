@@ -26,7 +26,7 @@ function render({ model, el }) {
     svg: button("SVG", "Save the picture as SVG"),
     turtle: button("Turtle", "Save the facts shown as Turtle"),
   };
-  const said = make("span", { class: "said", role: "status" });
+  const said = make("span", { class: "status", role: "status" });
   bar.append(find, ...Object.values(buttons), said);
 
   const stage = make("div", {
@@ -115,7 +115,7 @@ function render({ model, el }) {
       } },
       { selector: "node[kind = 'literal']", style: { "corner-radius": 2, "border-color": rule, "background-color": paper } },
       { selector: "node[kind = 'group']", style: {
-        "border-style": "dashed", "border-color": dim, "background-color": paper, ghost: "yes", "ghost-offset-x": 4,
+        "border-style": "dashed", "background-color": paper, ghost: "yes", "ghost-offset-x": 4,
         "ghost-offset-y": 4, "ghost-opacity": 0.35,
       } },
       { selector: "node[role = 'topic'], node[role = 'answer'], node.result", style: { "border-width": 3, "border-color": ink, "font-weight": 600 } },
@@ -141,10 +141,9 @@ function render({ model, el }) {
     cy.elements().filter((one) => !wanted.has(one.id())).remove();
     const fresh = cy.collection();
     for (const node of nodes) {
-      const data = { ...node, colour: node.colour ?? colours().dim };
       const old = cy.getElementById(node.id);
-      if (old.nonempty()) old.data(data);
-      else fresh.merge(cy.add({ data, position: place(node.id) }));
+      if (old.nonempty()) old.data(node);
+      else fresh.merge(cy.add({ data: node, position: place(node.id) }));
     }
     for (const edge of edges) if (cy.getElementById(edge.id).empty()) cy.add({ data: edge });
     cy.nodes().forEach((node) => void node.toggleClass("pinned", Boolean(model.get("places")[node.id()]?.[2])));
@@ -374,7 +373,11 @@ function render({ model, el }) {
 
   cy.on("select unselect", "node", selectionChanged);
   cy.on("onetap", "node", (event) => { stage.focus({ preventScroll: true }); if (!event.originalEvent?.shiftKey) showFacts(event.target); });
-  cy.on("dbltap", "node", (event) => { if (model.get("shown").isLive || event.target.data("kind") === "group") request("expand", { node: event.target.id() }); });
+  cy.on("dbltap", "node", async ({ target }) => {
+    if (!model.get("shown").isLive) return;
+    await request("expand", { node: target.id() });
+    if (target.data("kind") === "node") showFacts(target);
+  });
   cy.on("dragfree", "node", (event) => keepPlaces(event.target.union(selected())));
   cy.on("mouseover", "edge", (event) => event.target.addClass("near"));
   cy.on("mouseout", "edge", selectionChanged);
