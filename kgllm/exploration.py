@@ -5,13 +5,10 @@ It knows of no screen; ``kgllm.view`` shows it.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kgllm.connection import connect
@@ -82,7 +79,6 @@ class Exploration:
         typed = {o for _, p, o in self._known if p == RDF_TYPE} - {end for s, _, o in drawn for end in (s, o)}
         self._laid = _Laid(tuple(node for node in nodes if node not in typed), tuple(drawn))
         self._past: list[_Laid] = []
-        self._folder: Path | None = None
         if kg is not None:
             self._name(self._laid.nodes, self._laid.facts)
 
@@ -238,7 +234,7 @@ class Exploration:
         return memory
 
     def part(self, memory: WorkingMemoryGraph) -> Workspace:
-        """A graph of its own that holds a memory, the values and classes of its nodes, and what its terms mean.
+        """The workspace, answered from a memory and the values and classes of its nodes alone. Close it.
 
         Raises ``QuestionError`` for an empty one.
         """
@@ -247,25 +243,12 @@ class Exploration:
         workspace = self._graph.workspace
         part = memory.to_rdflib()
         nodes = [node for node in memory.nodes() if isinstance(node, URIRef)]
-        classes = [o for _, p, o in memory.triples() if p == RDF_TYPE and isinstance(o, URIRef)]
-        terms = list(dict.fromkeys([*(p for _, p, _ in memory.triples()), *classes]))
-        said = "SELECT ?s ?p ?o WHERE {{ VALUES ?s {{ {} }} ?s ?p ?o . FILTER(isLiteral(?o) || ?p = rdf:type) }}"
-        said = said.replace("rdf:type", n3(RDF_TYPE))
-        for triple in [
-            *self._triples(said, nodes),
-            *self._triples("SELECT ?s ?p ?o WHERE {{ VALUES ?s {{ {} }} ?s ?p ?o . FILTER(!isBlank(?o)) }}", terms),
-            *(triple for term in terms for triple in workspace.ontology.triples(term)),
-        ]:
-            part.add(triple)
-        return replace(workspace, source=part, folder=self._scratch / "index", shapes_files=(), is_own_folder=False)
-
-    @cached_property
-    def _scratch(self) -> Path:
-        import weakref
-
-        folder = tempfile.mkdtemp(prefix="kgllm-view-")
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        return Path(folder)
+        query = f"?s ?p ?o . FILTER(isLiteral(?o) || ?p = {n3(RDF_TYPE)})"
+        for start in range(0, len(nodes), _CHUNK):
+            values = " ".join(map(n3, nodes[start : start + _CHUNK]))
+            for triple in workspace.store.select(f"SELECT ?s ?p ?o WHERE {{ VALUES ?s {{ {values} }} {query} }}").rows:
+                part.add(triple)  # type: ignore[arg-type]
+        return workspace.part(part)
 
     @property
     def _graph(self) -> Assistant:
@@ -310,12 +293,6 @@ class Exploration:
         for start in range(0, len(pairs), _PAIRS):  # asked for pair by pair, no hub is walked
             values = " ".join(f"({n3(x)} {n3(y)})" for x, y in pairs[start : start + _PAIRS])
             yield from store.select(f"SELECT ?s ?p ?o WHERE {{ VALUES (?s ?o) {{ {values} }} ?s ?p ?o }}").rows  # type: ignore[misc]
-
-    def _triples(self, query: str, nodes: Sequence[Node]) -> Iterator[Triple]:
-        """The triples that a query selects; its gap takes the nodes, some at a time."""
-        store = self._graph.workspace.store
-        for start in range(0, len(nodes), _CHUNK):
-            yield from store.select(query.format(" ".join(map(n3, nodes[start : start + _CHUNK])))).rows  # type: ignore[misc]
 
     def _take_in(self, fact: Fact, memory: WorkingMemoryGraph) -> None:
         if fact.rule is None:

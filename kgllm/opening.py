@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     import rdflib
 
     from kgllm.assistant import Assistant
+    from kgllm.index import IndexSettings
     from kgllm.protocols import LanguageModel, Progress, Reranker
     from kgllm.runs import RunLog
     from kgllm.terms import URIRef
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "IN_PROCESS",
+    "default_folder",
     "here",
     "make_assistant",
     "make_log",
@@ -175,7 +179,7 @@ def make_workspace(
     ontology_files = _files(settings.ontology, "--ontology")
     shapes_files = _files(settings.shapes, "--shapes")
     from kgllm.index import IndexSettings
-    from kgllm.workspace import Workspace, default_folder
+    from kgllm.workspace import Workspace
 
     described_by = tuple(_iri(text, settings) for text in settings.labels)
     index_settings = IndexSettings(
@@ -194,6 +198,22 @@ def make_workspace(
         api_key=settings.api_key,
         **({} if progress is None else {"progress": progress}),
     )
+
+
+def default_folder(
+    cache: Path, source: Source | rdflib.Graph, ontology_files: Sequence[Path], settings: IndexSettings
+) -> Path:
+    """The folder under ``cache`` for the index of a source, its ontology and settings."""
+    from kgllm.engines.oxigraph import graph_fingerprint
+
+    if isinstance(source, Source):
+        named = [source.url or "", *map(str, source.files), *map(str, ontology_files)]
+        name = source.name
+    else:
+        named, name = [graph_fingerprint(source), *map(str, ontology_files)], "graph"
+    key = json.dumps([named, settings.to_json()], sort_keys=True)
+    readable = "".join(c if c.isalnum() else "-" for c in name)[:40]
+    return cache / "indexes" / f"{readable}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
 
 def make_model(settings: Settings) -> LanguageModel | None:

@@ -104,6 +104,8 @@ class Workspace:
         """The graph alone: the index's own store where it is up to date, else the endpoint, or the files in memory."""
         if self._opened.index is not None:
             return self._opened.index.store
+        if self._opened.store is not None:  # a copy or a part
+            return self._opened.store
         is_kept = not self._is_endpoint and self.folder.exists()
         generation = self._generations.current(verify="sizes") if is_kept else None
         if generation is not None and self.mismatch(generation) is None:
@@ -205,6 +207,15 @@ class Workspace:
         copy = replace(self)
         copy._opened.store = store = self._load_copy()
         return copy, store
+
+    def part(self, graph: rdflib.Graph) -> Workspace:
+        """The same, with its index and ontology, but answered from a part of the graph alone. Close it.
+
+        Shapes are left away: what a part does not show of a node is no violation.
+        """
+        part = replace(self, shapes_files=())
+        part._opened.store = OxigraphStore.from_graph(graph, timeout_s=self.timeout_s)
+        return part
 
     def query(self, sparql: str, *, limit: int | None = None) -> Rows:
         """The rows of a foreign SELECT. Raises ``QueryRefusedError`` for one that would do more than read the graph."""
@@ -482,17 +493,3 @@ class _ShapesCheck:
         above = {cls for one in stated for cls in ontology.superclasses(one)}
         for cls in above & ontology.classes.keys():
             yield from ((cls, RDFS_SUBCLASS, parent) for parent in ontology.classes[cls].parents)
-
-
-def default_folder(
-    cache: Path, source: Source | rdflib.Graph, ontology_files: Sequence[Path], settings: IndexSettings
-) -> Path:
-    """The folder under ``cache`` for the index of a source, its ontology and settings."""
-    if isinstance(source, Source):
-        named = [source.url or "", *map(str, source.files), *map(str, ontology_files)]
-        name = source.name
-    else:
-        named, name = [graph_fingerprint(source), *map(str, ontology_files)], "graph"
-    key = json.dumps([named, settings.to_json()], sort_keys=True)
-    readable = "".join(c if c.isalnum() else "-" for c in name)[:40]
-    return cache / "indexes" / f"{readable}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"

@@ -141,7 +141,7 @@ def test_the_view_answers_from_what_is_shown_alone(view: GraphView, ask: Asked) 
     assert view.ask("Who commanded Apollo 13?").abstained  # which is in the graph, but not in the view
     hidden = next(entry["id"] for entry in view.shown["classes"] if entry["label"] == "astronaut")
     view.hidden = [hidden]
-    assert ARMSTRONG not in view.ask("Who commanded Apollo 11?").results
+    assert view.ask("Who commanded Apollo 11?").abstained
     assert ARMSTRONG not in view.memory.nodes()
 
 

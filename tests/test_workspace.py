@@ -22,9 +22,10 @@ import rdflib
 from kgllm import Assistant, DamagedIndexError, EmbedderError, IndexMismatchError, RdfSyntaxError
 from kgllm.generations import Generations
 from kgllm.index import IndexSettings
+from kgllm.opening import default_folder
 from kgllm.overview import overview
 from kgllm.sources import resolve
-from kgllm.workspace import Workspace, default_folder
+from kgllm.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[1]
 ONE = "<urn:x:Ann> <urn:x:mother> <urn:x:Eve> .\n"
