@@ -22,6 +22,7 @@ from kgllm.engines.onnx import OnnxEmbedder
 from kgllm.workspace import Workspace
 
 if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
     from playwright.sync_api import Browser
 
 pytest.register_assert_rewrite("tests.command_line", "tests.asked_model")
@@ -82,6 +83,25 @@ def demo(shared_cache: Path) -> Iterator[Assistant]:
 def clean_surroundings(demo: Assistant, shared_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder of the test's own, and the cache in which the demo's index lies."""
     clean(monkeypatch, tmp_path, cache=shared_cache)
+
+
+@pytest.fixture
+def shell() -> Iterator[InteractiveShell]:
+    """A shell with the extension loaded."""
+    from tests.cells import running_shell
+
+    with running_shell() as running:
+        yield running
+
+
+@pytest.fixture
+def demo_shell(shell: InteractiveShell, demo: Assistant) -> InteractiveShell:
+    """The same with the demo graph chosen."""
+    from tests.cells import succeeds
+
+    shell.user_ns["demo"] = demo
+    succeeds(shell, "%kg demo")
+    return shell
 
 
 @pytest.fixture(scope="session")
