@@ -2,7 +2,8 @@
 
 The rules are written over ids and classes that are made here, never over a text of the graph: ``b3`` is what stands for
 the box 3, ``j3`` what is joined to it, ``t5`` what stands for the line 5, ``u5`` that line with its ends, ``c2`` what
-goes with the kind 2 of node, ``q1`` the lines of the set 1 of properties.
+goes with the kind 2 of node, ``q1`` the lines of the set 1 of properties. What is dimmed, one rule says for all; those
+that light it again each name a class that few elements have, so that a browser tries few of them.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class PagePicture:
     @cached_property
     def row_classes(self) -> dict[Triple, str]:
         """Of each triple that is drawn the class of what stands for it: pointed at, it lights the line."""
-        return {triple: f"t{number}" for number, line in enumerate(self.drawn.lines) for triple in line.triples}
+        return {triple: f"t t{number}" for number, line in enumerate(self.drawn.lines) for triple in line.triples}
 
     def html(self) -> str:
         """Controls, the picture in a frame that scrolls, and the node's facts."""
@@ -106,7 +107,7 @@ class PagePicture:
         found = {}
         for node, box in boxes.items():
             number = self._numbers[node]
-            classes = f"g b{number} c{self._kinds[_kind(box)]} {' '.join(sorted(joined[node]))}"
+            classes = f"g b b{number} c{self._kinds[_kind(box)]} {' '.join(sorted(joined[node]))}"
             name = ", ".join([escaped(box.label), *self._told(box)])
             found[node] = (
                 f'id="{self.key}-b{number}" class="{classes}" href="#{self.key}-n{number}" aria-label="{name}"'
@@ -118,7 +119,7 @@ class PagePicture:
         found = []
         for number, line in enumerate(self.drawn.lines):
             ends = [self.drawn.boxes[end] for end in dict.fromkeys((line.start, line.end))]
-            names = [f"g t{number} u{number} q{self._sets[line.properties]}"]
+            names = [f"g t t{number} u{number} q{self._sets[line.properties]}"]
             names += [f"j{self._numbers[box.node]} c{self._kinds[_kind(box)]}" for box in ends]
             found.append(" ".join(names))
         return found
@@ -133,10 +134,8 @@ class PagePicture:
     def _style(self, svg: str) -> str:
         key = f"#{self.key}"
         boxes, lines = range(len(self.drawn.boxes)), range(len(self.drawn.lines))
-        unlit = [f"{_PAGE}:has(.b{number}:is(:hover,:focus-visible)) .g:not(.j{number})" for number in boxes]
-        for number in lines:
-            name = f".t{number}"
-            unlit.append(f"{_PAGE}:has({name}:hover,{name}:focus-visible,{name} :focus-visible) .g:not(.u{number})")
+        lit = [f"{_PAGE}:has(.b{number}:is(:hover,:focus-visible)) .j{number}" for number in boxes]
+        lit += [f"{_PAGE}:has({_pointed(f't{number}')}) .u{number}" for number in lines]
         chosen = [f"{_PAGE}:has({key}-n{number}:target) .b{number}>rect:last-of-type" for number in boxes]
         hidden = [f"{_PAGE}:has({key}-c{kind}:not(:checked)) .c{kind}" for kind in self._kinds.values()]
         places = {iri: number for number, iri in enumerate(self._properties)}
@@ -155,7 +154,8 @@ class PagePicture:
         )
         return (
             f"{_CSS}{','.join(hidden)}{{display:none}}"
-            f"@media screen{{{_ON_SCREEN}{zoomed}{','.join(unlit)}{{opacity:.13}}"
+            f"@media screen{{{_ON_SCREEN}{zoomed}"
+            f"{_PAGE}:has(.b:is(:hover,:focus-visible),{_pointed('t')}) .g{{opacity:.13}}{','.join(lit)}{{opacity:1}}"
             f"{','.join(chosen)}{{stroke:var(--link);stroke-width:3}}}}"
             "@media print{.tools,.about{display:none}}"
         )
@@ -217,10 +217,15 @@ class PagePicture:
         if number is None:
             return self._link(node, label)
         name = f"<bdi>{escaped(label) if label else escaped(term_text(node, self.namespaces), cap=600)}</bdi>"
-        return name if node in among else f'<a class="b{number}" href="#{self.key}-n{number}">{name}</a>'
+        return name if node in among else f'<a class="b b{number}" href="#{self.key}-n{number}">{name}</a>'
 
     def _link(self, node: Node, label: str | None) -> str:
         return link_to(node, None if isinstance(node, Literal) else label, self.namespaces)
+
+
+def _pointed(name: str) -> str:
+    """A class of things, pointed at or with the focus in them."""
+    return f".{name}:hover,.{name}:focus-visible,.{name} :focus-visible"
 
 
 def _kind(box: Box) -> URIRef | str:

@@ -120,7 +120,7 @@ def lit(page: Page) -> set[str]:
     return set(
         page.evaluate(
             """[...document.querySelectorAll('svg .g')].filter(one => getComputedStyle(one).opacity === '1')
-            .map(one => one.tagName === 'a' ? one.querySelector('text').textContent : one.classList[1])"""
+            .map(one => one.tagName === 'a' ? one.querySelector('text').textContent : one.classList[2])"""
         )
     )
 
