@@ -39,7 +39,7 @@ from kgllm.memory import WorkingMemoryGraph
 from kgllm.plan import Plan, Planning
 from kgllm.plan_embedded import EmbeddedPlanner
 from kgllm.protocols import Hit, LanguageModel, Reranker, Rows, Step
-from kgllm.recall import Recalled, recall
+from kgllm.recall import Recalled, recall, set_labels
 from kgllm.runs import RunLog, Served
 from kgllm.similarity import Vocabulary
 from kgllm.terms import clean
@@ -429,6 +429,7 @@ class Assistant:
             yield steps.recalled(recalled)
             with clock.stage("validate"):
                 violations = [*remarks, *self._validated_memory(plan, recalled.memory)]
+                set_labels(recalled.memory, self.index)  # the check took in what follows, and from what
             yield steps.validated(violations, len(recalled.memory))
             wrong = [v.message for v in violations if (v.blame, v.severity) == ("memory", "Violation")]
             if not wrong:
@@ -459,8 +460,7 @@ class Assistant:
 
     def _validated_query(self, plan: Plan) -> list[Violation]:
         """What is to be said of a plan before it runs."""
-        named = self.index.described(plan.query.iris())
-        types = {iri: node.types for iri, node in named.items() if node.kind == "node"}
+        types = {d.iri: d.types for d in self.index.described(plan.query.iris()).values() if d.kind == "node"}
         return validate_query(plan.query, self.index.ontology, types=types)
 
     def _validated_memory(self, plan: Plan, memory: WorkingMemoryGraph) -> list[Violation]:

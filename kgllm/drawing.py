@@ -17,8 +17,20 @@ from kgllm.layout import Layout, Point, lay_out
 from kgllm.picture import Box, Line, Picture
 from kgllm.terms import Literal, Node, URIRef, clean
 
-__all__ = ["OTHER_COLOUR", "PALETTE", "draw", "escaped", "fitted", "text_width", "theme"]
+__all__ = [
+    "OTHER_COLOUR",
+    "PALETTE",
+    "ROLES",
+    "Hooks",
+    "colours_of",
+    "draw",
+    "escaped",
+    "fitted",
+    "text_width",
+    "theme",
+]
 
+ROLES = {"topic": "named in the question", "answer": "answer", "concept": "class or property", "literal": "value"}
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")
 OTHER_COLOUR = "#8a8f98"
 _LIGHT = "--ink:#1a202c;--dim:#566070;--paper:#fff;--rule:#d5dae1;--link:#0b57d0;--good:#0a6b3d;--bad:#b3261e"
@@ -30,7 +42,14 @@ _PER_LINE = 17.0  # height that lines side by side take
 _MARGIN = 16.0
 _BOLDER = 1.12  # as wide are bold letters
 _FAN = 60.0  # the width in which lines part, and more where many do
-_ROLES = {"topic": "named in the question", "answer": "answer", "concept": "class or property", "literal": "value"}
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What a page hangs on a drawing: of each box the attributes of the link that it becomes, of each line a class."""
+
+    boxes: Mapping[Node, str]
+    lines: Sequence[str]
 
 
 def theme(one: str) -> str:
@@ -95,8 +114,8 @@ class _Area:
         )
 
 
-def draw(shown: Picture, key: str) -> str:
-    """The picture as an SVG element whose ids begin with ``key``."""
+def draw(shown: Picture, key: str, *, hooks: Hooks | None = None) -> str:
+    """The picture as an SVG element with the id ``key``. With ``hooks`` its boxes are links, else it is an image."""
     sizes = {node: _box_size(box, shown.lines) for node, box in shown.boxes.items()}
     roots = sorted(shown.boxes, key=lambda node: shown.boxes[node].role != "topic")
     layout = lay_out(
@@ -105,15 +124,22 @@ def draw(shown: Picture, key: str) -> str:
         roots=[node for node in roots if shown.boxes[node].role == "topic"],
         gaps=_gaps(shown.lines),
     )
-    colours = _colours(shown)
+    colours = colours_of(shown)
+    names = [f' class="{name}"' for name in hooks.lines] if hooks else [""] * len(shown.lines)
+    links = hooks.boxes if hooks else {}
     areas = {node: _area(layout, sizes, node) for node in shown.boxes}
     loops = any(line.start == line.end for line in shown.lines)
     width = max(layout.size[0] + 2 * _MARGIN + (130 if loops else 0), 360.0)
-    body = [*_lines(shown, layout, areas, width), *(_box(box, areas[n], colours) for n, box in shown.boxes.items())]
+    body = [
+        *_lines(shown, layout, areas, width, names),
+        *(_box(box, areas[node], colours, links.get(node)) for node, box in shown.boxes.items()),
+    ]
     legend, height = _legend(shown, colours, width, layout.size[1] + 2 * _MARGIN)
     told = f"Working memory: {len(shown.boxes)} nodes, {len(shown.lines)} edges"
+    kind = "group" if hooks else "img"
     return (
-        f'<svg id="{key}" class="kgllm-memory" xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{told}" '
+        f'<svg id="{key}" class="kgllm-memory" xmlns="http://www.w3.org/2000/svg" '
+        f'role="{kind}" aria-label="{told}" '
         f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}" '
         f'style="max-width:100%;min-width:{min(width, 0.62 * width + 60):.0f}px;height:auto" '
         f'font-family="system-ui,sans-serif" font-size="{_SIZE:g}">'
@@ -177,14 +203,14 @@ def _area(layout: Layout, sizes: Mapping[Node, Point], node: Node) -> _Area:
     return _Area(x - width / 2 + _MARGIN, y - height / 2 + _MARGIN, x + width / 2 + _MARGIN, y + height / 2 + _MARGIN)
 
 
-def _colours(shown: Picture) -> dict[URIRef, str]:
-    """The colours of the commonest classes; all others share the grey."""
+def colours_of(shown: Picture) -> dict[URIRef, str]:
+    """The colours of the commonest classes, those first; all others share the grey."""
     counts = Counter(box.cls for box in shown.boxes.values() if box.cls is not None)
     ordered = sorted(counts, key=lambda cls: (-counts[cls], shown.class_labels[cls], cls))
     return dict(zip(ordered, PALETTE, strict=False))
 
 
-def _box(box: Box, area: _Area, colours: Mapping[URIRef, str]) -> str:
+def _box(box: Box, area: _Area, colours: Mapping[URIRef, str], link: str | None) -> str:
     colour = OTHER_COLOUR if box.cls is None else colours.get(box.cls, OTHER_COLOUR)
     is_bold = box.role in {"topic", "answer"}
     width, height = area.right - area.left, area.bottom - area.top
@@ -220,10 +246,8 @@ def _box(box: Box, area: _Area, colours: Mapping[URIRef, str]) -> str:
         )
     fill = f'fill="{colour}" fill-opacity="0.14"' if box.role != "literal" else 'fill="none"'
     mark = _mark(box.role, area.left + 14, middle, colour) if has_mark else ""
-    return (
-        f"<g><title>{_tooltip(box)}</title>{behind}"
-        f'{rect} class="p" fill="#fff"/>{rect} {fill} {frame}/>{mark}{text}</g>'
-    )
+    inside = f'<title>{_tooltip(box)}</title>{behind}{rect} class="p" fill="#fff"/>{rect} {fill} {frame}/>{mark}{text}'
+    return f"<g>{inside}</g>" if link is None else f"<a {link}>{inside}</a>"
 
 
 def _safe(text: str) -> str:
@@ -231,7 +255,7 @@ def _safe(text: str) -> str:
 
 
 def _tooltip(box: Box) -> str:
-    told = _ROLES.get(box.role, "")
+    told = ROLES.get(box.role, "")
     if box.members:
         names = ", ".join(box.members[:100]) + (", …" if len(box.members) > 100 else "")
         return escaped(f"{box.label}{f' ({told})' if told else ''}: {names}", cap=4_000)
@@ -252,7 +276,9 @@ def _mark(role: str, x: float, y: float, colour: str) -> str:
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" {look}/>'
 
 
-def _lines(shown: Picture, layout: Layout, areas: Mapping[Node, _Area], width: float) -> Iterator[str]:
+def _lines(
+    shown: Picture, layout: Layout, areas: Mapping[Node, _Area], width: float, names: Sequence[str]
+) -> Iterator[str]:
     """The lines as curves from side to side, and their labels where there is room for them."""
     ports = _ports(shown.lines, areas)
     degrees = _degrees(shown.lines)
@@ -271,7 +297,7 @@ def _lines(shown: Picture, layout: Layout, areas: Mapping[Node, _Area], width: f
         tip = f"{x:.1f},{y:.1f} {x + 7 * into:.1f},{y - 3.5:.1f} {x + 7 * into:.1f},{y + 3.5:.1f}"
         told = escaped(", ".join(f"{label} <{p}>" for label, p in zip(line.labels, line.properties, strict=True)))
         yield (
-            f"<g><title>{told}{' (entailed)' if line.is_entailed else ''}</title>"
+            f"<g{names[number]}><title>{told}{' (entailed)' if line.is_entailed else ''}</title>"
             f'<path class="e" d="{_curve(curved, out, into, start, end)}" fill="none" stroke="#566070" '
             f'stroke-width="1.2"{dash}/>'
             f'<polygon class="d" points="{tip}" fill="#566070"/></g>'
@@ -283,9 +309,10 @@ def _lines(shown: Picture, layout: Layout, areas: Mapping[Node, _Area], width: f
             if area.left > 2 and area.right < width - 2 and not any(map(area.meets, taken)):
                 taken.append(area)
                 labels.append(
-                    f'<rect class="p" x="{area.left:.1f}" y="{area.top:.1f}" width="{2 * half:.1f}" height="13" '
-                    f'fill="#fff"/><text class="d" x="{place[0]:.1f}" y="{place[1] + 3.5:.1f}" text-anchor="middle" '
-                    f'font-size="{_SMALL:g}" fill="#566070">{_safe(text)}</text>'
+                    f'<g{names[number]}><rect class="p" x="{area.left:.1f}" y="{area.top:.1f}" '
+                    f'width="{2 * half:.1f}" height="13" fill="#fff"/>'
+                    f'<text class="d" x="{place[0]:.1f}" y="{place[1] + 3.5:.1f}" text-anchor="middle" '
+                    f'font-size="{_SMALL:g}" fill="#566070">{_safe(text)}</text></g>'
                 )
                 break
     yield from labels
@@ -377,7 +404,7 @@ def _legend(shown: Picture, colours: Mapping[URIRef, str], width: float, top: fl
     others = {box.role for box in boxes if box.cls not in colours} - {"literal", "concept"}
     if others and colours:
         entries.append((f'<rect x="-6" y="-6" width="12" height="12" rx="3" {_swatch(OTHER_COLOUR)}/>', "other"))
-    for role, told in _ROLES.items():
+    for role, told in ROLES.items():
         if any(box.role == role for box in boxes):
             mark = (
                 _mark(role, 0, 0, "none")

@@ -14,12 +14,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kgllm.display import answer_markdown, counted, linked, remarks, term_text, violation_line
+from kgllm.display import answer_markdown, counted, remarks, violation_line
 from kgllm.drawing import draw, escaped, theme
 from kgllm.export import file_and_ending, write_whole
+from kgllm.markup import SHOWN, facts_table, fold, link_to, more, table_of
 from kgllm.memory import WorkingMemoryGraph
+from kgllm.page_picture import PagePicture
 from kgllm.picture import Picture, picture
-from kgllm.terms import Literal, Namespaces, Node, Triple, URIRef
+from kgllm.terms import Literal, Namespaces, Triple, URIRef
 from kgllm.violation import NOT_CHECKED, Violation
 
 if TYPE_CHECKING:
@@ -39,7 +41,6 @@ __all__ = [
     "unique",
 ]
 
-_SHOWN = 200  # facts or violations in a table
 _RELATIONS = 12  # in the picture of a graph
 _OVERVIEW = 15  # classes or properties in a table
 _CSS = """
@@ -60,6 +61,7 @@ font-size:12px;color:var(--dim)}
  th, td{padding:3px 10px 3px 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--rule);background:none}
  td{overflow-wrap:anywhere}
  td + td{min-width:8.5em}
+ tr[id] td:first-child{overflow-wrap:normal}
  th{white-space:nowrap;font-weight:600;font-size:12px;color:var(--dim)}
  tr:target{outline:2px solid var(--link)}
  pre{white-space:pre-wrap;margin:4px 0;color:inherit;background:none}
@@ -67,7 +69,9 @@ font-size:12px;color:var(--dim)}
  p{margin:4px 0}
 """
 _PAGE_CSS = (
-    "body{margin:0 auto;max-width:960px;background:#fff}@media (prefers-color-scheme:dark){body{background:#15181d}}"
+    "body{margin:0 auto;max-width:1440px;background:#fff}.kgllm{max-width:none!important}h1,.said{max-width:56rem}"
+    "@media (prefers-color-scheme:dark){body{background:#15181d}}"
+    "@media (max-width:600px){td+td{min-width:5em!important}}"
     "@media print{body{background:#fff}details::details-content{content-visibility:visible;block-size:auto}"
     "summary{list-style:none}.scroll{overflow:visible}.scroll svg{min-width:0!important}tr,svg{break-inside:avoid}}"
 )
@@ -127,24 +131,31 @@ def answer_html(answer: Answer, *, key: str = "") -> str:
 
 def _answer_parts(answer: Answer, key: str, *, is_page: bool) -> Iterable[str]:
     memory, facts, namespaces = answer.memory, answer.facts, answer.namespaces
+    drawn = picture(memory, first=facts, answers=answer.results, counted=_number(answer))
+    shown = PagePicture(drawn, memory, namespaces, key)
+    classes = shown.row_classes if is_page else {}
+    stated = set(facts)
     tag = "h1" if is_page else "p"
-    yield f'<{tag} class="question"><bdi>{escaped(answer.question)}</bdi></{tag}>'
-    yield f'<p class="said" dir="auto">{_cited(answer.text, key, min(len(facts), _SHOWN))}</p>'
+    yield f'<{tag} class="question" dir="auto">{escaped(answer.question)}</{tag}>'
+    yield f'<p class="said" dir="auto">{_cited(answer.text, key, facts[:SHOWN], classes)}</p>'
     yield f"<p>{' '.join(_badges(answer))}</p>"
     if answer.abstained and answer.nearest:
-        nearest = ", ".join(_node(hit.iri, hit.text, namespaces) for hit in answer.nearest)
+        nearest = ", ".join(link_to(hit.iri, hit.text, namespaces) for hit in answer.nearest)
         yield f"<p>Nearest: {nearest}</p>"
     if len(memory):
-        drawn = picture(memory, first=facts, answers=answer.results, counted=_number(answer))
-        yield _picture(drawn, key, is_page=is_page)
+        yield shown.html() if is_page else _picture(drawn, key)
     if facts:
-        table = _facts_table(facts, memory, namespaces, key)
-        yield _details(counted(len(facts), "fact"), table, is_open=is_page, is_page=is_page)
+        rows = facts_table(facts, memory, namespaces, ids=f"{key}-f", classes=classes)
+        yield fold(counted(len(facts), "fact"), rows, is_open=is_page, is_page=is_page)
+    if is_page and (further := [fact.triple for fact in memory if fact.triple not in stated]):
+        rows = facts_table(further, memory, namespaces, classes=classes)
+        title = counted(len(further), "further fact of the memory", "further facts of the memory")
+        yield fold(title, rows, is_page=is_page)
     if violations := answer.violations:
         title = counted(len(violations), "remark of the checks", "remarks of the checks")
-        yield _details(title, _listed(violations, namespaces), is_page=is_page)
+        yield fold(title, _listed(violations, namespaces), is_page=is_page)
     if answer.sparql:
-        yield _details("Query", f"<pre><code>{_lines(answer.sparql)}</code></pre>", is_page=is_page)
+        yield fold("Query", f"<pre><code>{_lines(answer.sparql)}</code></pre>", is_page=is_page)
     yield f'<p class="dim">{escaped(remarks(answer))}</p>'
 
 
@@ -164,7 +175,7 @@ def memory_html(memory: WorkingMemoryGraph, *, key: str = "") -> str:
     if len(memory):
         facts = memory.triples()
         parts.append(_picture(picture(memory), key))
-        parts.append(_details(counted(len(facts), "fact"), _facts_table(facts, memory, namespaces, key)))
+        parts.append(fold(counted(len(facts), "fact"), facts_table(facts, memory, namespaces, ids=f"{key}-f")))
     else:
         parts.append('<p class="dim">no facts</p>')
     return _wrapped(key, parts)
@@ -187,8 +198,8 @@ def node_html(view: NodeView, *, key: str = "") -> str:
     memory.labels = {**view.labels, view.iri: view.label}
     memory.classes = dict(view.classes)
     memory.set_roles({view.iri: "topic"})
-    kinds = ", ".join(_node(cls, view.labels.get(cls), view.namespaces) for cls in view.types)
-    parts = [f'<p class="said">{_node(view.iri, view.label, view.namespaces)}</p>']
+    kinds = ", ".join(link_to(cls, view.labels.get(cls), view.namespaces) for cls in view.types)
+    parts = [f'<p class="said">{link_to(view.iri, view.label, view.namespaces)}</p>']
     parts += [f"<p>a {kinds}</p>"] if kinds else []
     parts += [f'<p dir="auto">{escaped(view.description, cap=2_000)}</p>'] if view.description else []
     if len(memory):
@@ -196,18 +207,20 @@ def node_html(view: NodeView, *, key: str = "") -> str:
         parts.append(_picture(picture(memory), key, left_out=left_out))
     rows = []
     for arrow, facts in groups:
-        ends = [_node(end, view.labels.get(end), view.namespaces) for end in facts.nodes]
+        ends = [link_to(end, view.labels.get(end), view.namespaces) for end in facts.nodes]
         ends += [f'<span class="dim">and {facts.count - len(ends):,} more</span>'] if facts.count > len(ends) else []
-        rows.append([arrow, _node(facts.property, view.labels.get(facts.property), view.namespaces), "<br>".join(ends)])
+        rows.append(
+            [arrow, link_to(facts.property, view.labels.get(facts.property), view.namespaces), "<br>".join(ends)]
+        )
     total = sum(facts.count for _, facts in groups)
     if rows:
         heads = ("Direction", "Property", "Nodes and values")
-        parts.append(_details(counted(total, "fact"), _table(heads, rows), is_open=True))
+        parts.append(fold(counted(total, "fact"), table_of(heads, rows), is_open=True))
     if further := [triple for ring in view.rings for triple in ring.triples]:
         title = counted(len(further), "fact of its neighbours", "facts of its neighbours")
-        parts.append(_details(title, _facts_table(further, memory, view.namespaces, key)))
+        parts.append(fold(title, facts_table(further, memory, view.namespaces, ids=f"{key}-f")))
     if view.others:
-        parts.append(f"<p>Of the same name: {', '.join(_node(o, None, view.namespaces) for o in view.others)}</p>")
+        parts.append(f"<p>Of the same name: {', '.join(link_to(o, None, view.namespaces) for o in view.others)}</p>")
     return _wrapped(key, parts)
 
 
@@ -229,16 +242,16 @@ def report_html(report: CheckReport, *, key: str = "") -> str:
         rows = [
             [
                 *(
-                    "" if term is None else _node(term, report.labels.get(term), report.namespaces)
+                    "" if term is None else link_to(term, report.labels.get(term), report.namespaces)
                     for term in (v.focus, v.path, v.value)
                 ),
                 escaped(v.message),
             ]
-            for v in members[:_SHOWN]
+            for v in members[:SHOWN]
         ]
-        table = _table(("Focus node", "Path", "Value", "Message"), rows) + _more(len(members))
+        listed = table_of(("Focus node", "Path", "Value", "Message"), rows) + more(len(members))
         told = f"{len(members):,} × {escaped(constraint)} ({severity.lower()}, {FAULTS[blame]})"
-        parts.append(_details(told, table, is_open=len(groups) <= 3 and len(members) <= 10))
+        parts.append(fold(told, listed, is_open=len(groups) <= 3 and len(members) <= 10))
     return _wrapped(key or _key(report.what, report.triples, len(report.violations)), parts)
 
 
@@ -253,9 +266,11 @@ def overview_html(overview: Overview, *, key: str = "") -> str:
         names = " | ".join(escaped(labels.get(end) or namespaces.curie(end)) for end in ends[:3])
         return (names or "any") + (" | …" if len(ends) > 3 else "")
 
-    class_rows = [[f"{c.count:,}", _node(c.iri, c.label, namespaces), escaped(", ".join(c.examples))] for c in classes]
+    class_rows = [
+        [f"{c.count:,}", link_to(c.iri, c.label, namespaces), escaped(", ".join(c.examples))] for c in classes
+    ]
     property_rows = [
-        [f"{p.count:,}", either(p.domains), _node(p.iri, p.label, namespaces), either(p.ranges)] for p in properties
+        [f"{p.count:,}", either(p.domains), link_to(p.iri, p.label, namespaces), either(p.ranges)] for p in properties
     ]
     languages = ", ".join(f"{escaped(tag) or 'no tag'} {count:,}" for tag, count in overview.languages.items())
     dates = ", ".join(f"{escaped(d.label)} {escaped(d.first)} to {escaped(d.last)}" for d in overview.dates)
@@ -268,7 +283,7 @@ def overview_html(overview: Overview, *, key: str = "") -> str:
         f'<p class="said"><bdi>{escaped(overview.source)}</bdi></p>',
         f"<p>{size}{' from the data' if overview.ontology == 'observed' else ''}</p>",
         *([_picture(graph, key)] if (graph := _class_graph(overview, classes)).boxes else []),
-        *([_details("One can ask", f"<ul>{asked}</ul>", is_open=True)] if asked else []),
+        *([fold("One can ask", f"<ul>{asked}</ul>", is_open=True)] if asked else []),
         _long_table(class_title, ("Nodes", "Class", "Among them"), class_rows),
         _long_table(property_title, ("Triples", "From", "Property", "To"), property_rows),
         *([f'<p class="dim">Dates: {dates}.</p>'] if dates else []),
@@ -296,14 +311,16 @@ def _wrapped(key: str, parts: Iterable[str]) -> str:
     return f'<div id="{key}" class="kgllm"><style>{theme(f"#{key}")}{style}</style>{"".join(parts)}</div>'
 
 
-def _cited(text: str, key: str, shown: int) -> str:
-    """The text with its citations as links to the rows of the facts."""
+def _cited(text: str, key: str, facts: Sequence[Triple], classes: Mapping[Triple, str]) -> str:
+    """The text with its citations as links to the rows of the facts, each of the class of its fact."""
 
     def link(match: re.Match[str]) -> str:
         number = match[1]
-        is_there = len(number) < 6 and 0 < int(number) <= shown
-        inside = f'<a href="#{key}-f{int(number)}">[{number}]</a>' if is_there else f"[{number}]"
-        return f"<sup>{inside}</sup>"
+        if not (len(number) < 6 and 0 < int(number) <= len(facts)):
+            return f"<sup>[{number}]</sup>"
+        name = classes.get(facts[int(number) - 1])
+        look = f' class="{name}"' if name else ""
+        return f'<sup><a{look} href="#{key}-f{int(number)}">[{number}]</a></sup>'
 
     return re.sub(r" ?\[([0-9]+)\]", link, escaped(text, cap=None))
 
@@ -328,79 +345,36 @@ def _badges(answer: Answer) -> Iterable[str]:
         yield _badge(f"confidence {answer.confidence:.2f}")
 
 
-def _badge(text: str, kind: str = "") -> str:
-    return f'<span class="badge {kind}">{escaped(text)}</span>'
+def _picture(drawn: Picture, key: str, *, left_out: int = 0) -> str:
+    """A picture as an image, in a frame that is scrolled where it is too narrow, by keyboard too; what is not drawn.
 
-
-def _picture(drawn: Picture, key: str, *, left_out: int = 0, is_page: bool = False) -> str:
-    """A picture, in a frame that is scrolled where it is too narrow, by keyboard too; and what is not drawn.
-
-    A page has it inline, with a name at each node and line. Notebooks that are not trusted, and the places that show
-    notebooks, take an SVG element apart and leave its texts; as an image they let it stand.
+    Notebooks that are not trusted, and the places that show notebooks, take an SVG element apart and leave its texts.
     """
     left_out += drawn.left_out
     note = f'<p class="dim">{counted(left_out, "more fact")} not drawn</p>' if left_out else ""
-    shown = draw(drawn, f"{key}-m")
-    if not is_page:
-        coded = b64encode(shown.encode("utf-8", "replace")).decode()
-        look = "".join(re.findall(r' (?:width|height|style)="[^"]*"', shown.partition(">")[0]))
-        told = f"Working memory: {counted(len(drawn.boxes), 'node')}, {counted(len(drawn.lines), 'edge')}"
-        shown = f'<img src="data:image/svg+xml;base64,{coded}" alt="{told}"{look}>'
-    return f'<div class="scroll" tabindex="0" role="group" aria-label="Picture">{shown}</div>{note}'
+    svg = draw(drawn, f"{key}-m")
+    coded = b64encode(svg.encode("utf-8", "replace")).decode()
+    look = "".join(re.findall(r' (?:width|height|style)="[^"]*"', svg.partition(">")[0]))
+    told = f"Working memory: {counted(len(drawn.boxes), 'node')}, {counted(len(drawn.lines), 'edge')}"
+    image = f'<img src="data:image/svg+xml;base64,{coded}" alt="{told}"{look}>'
+    return f'<div class="scroll" tabindex="0" role="group" aria-label="Picture">{image}</div>{note}'
 
 
-def _details(summary: str, body: str, *, is_open: bool = False, is_page: bool = False) -> str:
-    """A fold. In a page its summary is a heading; in a notebook that would be one of the notebook's own."""
-    tag = "h2" if is_page else "b"
-    return f"<details{' open' if is_open else ''}><summary><{tag}>{summary}</{tag}></summary>{body}</details>"
+def _badge(text: str, kind: str = "") -> str:
+    return f'<span class="badge {kind}">{escaped(text)}</span>'
 
 
 def _lines(text: str) -> str:
     return "\n".join(escaped(line, cap=None) for line in text.splitlines())
 
 
-def _node(term: Node, label: str | None, namespaces: Namespaces) -> str:
-    """A term by its label, beside the IRI that it names: a label may lie, an IRI does not."""
-    short = escaped(term_text(term, namespaces), cap=600)
-    if not isinstance(term, URIRef):
-        return f"<bdi>{short}</bdi>"
-    named = f"<bdi>{escaped(label)}</bdi>" if label else f"<bdi>{short}</bdi>"
-    named = linked(term, named)
-    return f"{named} <code>{short}</code>" if label else named
-
-
-def _facts_table(facts: Sequence[Triple], memory: WorkingMemoryGraph, namespaces: Namespaces, key: str) -> str:
-    rows = []
-    for number, triple in enumerate(facts[:_SHOWN], start=1):
-        fact = memory.fact(triple)
-        why = f"follows by {escaped(fact.rule)}" if fact is not None and fact.rule else ""
-        rows.append([str(number), *(_node(term, memory.labels.get(term), namespaces) for term in triple), why])
-    heads = ["", "Subject", "Property", "Object"]
-    if any(row[-1] for row in rows):
-        heads.append("Why")
-    return _table(heads, [row[: len(heads)] for row in rows], ids=f"{key}-f") + _more(len(facts))
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, ids: str = "") -> str:
-    head = "".join(f'<th scope="col">{name}</th>' if name else "<td></td>" for name in heads)
-    body = []
-    for number, row in enumerate(rows, start=1):
-        cells = "".join(f"<td>{cell}</td>" for cell in row)
-        body.append(f'<tr id="{ids}{number}">{cells}</tr>' if ids else f"<tr>{cells}</tr>")
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
-
-
 def _long_table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table, what goes beyond one screen in a fold of its own."""
-    first = _details(title, _table(heads, rows[:_OVERVIEW]), is_open=True)
+    first = fold(title, table_of(heads, rows[:_OVERVIEW]), is_open=True)
     rest = rows[_OVERVIEW:]
-    return first + (_details(f"and {len(rest):,} more", _table(heads, rest)) if rest else "")
-
-
-def _more(count: int) -> str:
-    return f'<p class="dim">and {count - _SHOWN:,} more</p>' if count > _SHOWN else ""
+    return first + (fold(f"and {len(rest):,} more", table_of(heads, rest)) if rest else "")
 
 
 def _listed(violations: Sequence[Violation], namespaces: Namespaces) -> str:
-    items = "".join(f"<li>{escaped(violation_line(v, namespaces))}</li>" for v in violations[:_SHOWN])
-    return f"<ul>{items}</ul>{_more(len(violations))}"
+    items = "".join(f"<li>{escaped(violation_line(v, namespaces))}</li>" for v in violations[:SHOWN])
+    return f"<ul>{items}</ul>{more(len(violations))}"

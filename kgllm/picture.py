@@ -30,17 +30,19 @@ class Box:
     role: str
     cls: URIRef | None = None
     members: tuple[str, ...] = ()  # their names, if it stands for several
+    nodes: tuple[Node, ...] = ()  # and they themselves, in the same order
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The facts of one status between two boxes, and the labels of their properties."""
+    """The facts of one status between two boxes, with the labels of their properties, each of these once."""
 
     start: Node
     end: Node
     labels: tuple[str, ...]
     properties: tuple[URIRef, ...]
     is_entailed: bool
+    triples: tuple[Triple, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def picture(
     groups = _folded(facts, roles, counted)
     stands_for = {node: members[0] for members in groups for node in members}
     boxes: dict[Node, Box] = {}
-    joined: dict[tuple[Node, Node, bool], dict[URIRef, None]] = {}
+    joined: dict[tuple[Node, Node, bool], list[Triple]] = {}
     drawn = 0
     folds = {members[0]: members for members in groups}
     for fact in facts:
@@ -80,14 +82,15 @@ def picture(
             continue
         for end in new:
             boxes[end] = _fold(folds[end], p, memory, roles, counted) if end in folds else _box(end, memory, roles)
-        joined.setdefault((ends[0], ends[1], fact.rule is not None), {})[p] = None
+        joined.setdefault((ends[0], ends[1], fact.rule is not None), []).append(fact.triple)
         drawn += 1
-    lines = tuple(
-        Line(start, end, tuple(_term_name(p, memory) for p in properties), tuple(properties), is_entailed)
-        for (start, end, is_entailed), properties in joined.items()
-    )
+    lines = []
+    for (start, end, is_entailed), triples in joined.items():
+        properties = tuple(dict.fromkeys(p for _, p, _ in triples))
+        names = tuple(_term_name(p, memory) for p in properties)
+        lines.append(Line(start, end, names, properties, is_entailed, tuple(triples)))
     classes = {box.cls for box in boxes.values() if box.cls is not None}
-    return Picture(boxes, lines, len(memory) - drawn, {cls: _term_name(cls, memory) for cls in classes})
+    return Picture(boxes, tuple(lines), len(memory) - drawn, {cls: _term_name(cls, memory) for cls in classes})
 
 
 def _term_name(term: Node, memory: WorkingMemoryGraph) -> str:
@@ -156,4 +159,5 @@ def _fold(
         role=role,
         cls=cls,
         members=tuple(box.label for box in boxes),
+        nodes=tuple(nodes),
     )

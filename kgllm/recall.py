@@ -21,7 +21,7 @@ from kgllm.query import Group, Path, PatternTerm, Query, Variable
 from kgllm.terms import BNode, Literal, Node, Term, Triple, URIRef, n3
 from kgllm.vocabularies import FALSE, TRUE
 
-__all__ = ["Recalled", "recall"]
+__all__ = ["Recalled", "recall", "set_labels"]
 
 ROW_LIMIT = 10_000
 _SOLUTION_LIMIT = 2_000
@@ -79,7 +79,7 @@ def recall(
     if holds:
         evidence, members = _evidence(query, rows, memory, index, timeout_s)
     _set_roles(query, rows, memory)
-    _set_labels(memory, index)
+    set_labels(memory, index)
     return Recalled(query, rows, memory, evidence, members)
 
 
@@ -103,7 +103,7 @@ def _follows(query: Query, memory: WorkingMemoryGraph, index: Index, timeout_s: 
         evidence |= dict.fromkeys(triple for triple, derivation in proof.steps if derivation is None)
     rows = Rows(("answer",), [(TRUE,)])
     _set_roles(query, rows, memory)
-    _set_labels(memory, index)
+    set_labels(memory, index)
     return Recalled(query, rows, memory, {TRUE: tuple(evidence)})
 
 
@@ -172,12 +172,12 @@ def _nested(
 
 
 def _solutions(query: Query, answers: Sequence[Term], index: Index, timeout_s: float) -> list[dict[str, Term | None]]:
-    """The solutions of the pattern, of some answers only if any are given."""
+    """The solutions of the pattern, of some answers only if any are given, in the same order every time."""
     if not query.where.variables():
         return [{}]
     sparql = query.to_solutions(index.namespaces, answers=answers)
     found = index.store.select(sparql, timeout_s=timeout_s, limit=_SOLUTION_LIMIT)
-    return [dict(zip(found.vars, row, strict=True)) for row in found.rows]
+    return [dict(zip(found.vars, row, strict=True)) for row in sorted(found.rows, key=_by_value)]
 
 
 def _take_in(
@@ -250,7 +250,9 @@ def _walk(start: URIRef, wanted: Set[Term], prop: URIRef, index: Index, timeout_
         values = " ".join(n3(node) for node in level[:_SOLUTION_LIMIT])
         sparql = f"SELECT ?s ?o WHERE {{ VALUES ?s {{ {values} }} ?s {n3(prop)} ?o }}"
         rows = index.store.select(sparql, timeout_s=timeout_s, limit=_SOLUTION_LIMIT).rows
-        new = [(s, o) for s, o in rows if isinstance(s, URIRef) and o is not None and o not in into]
+        new = [
+            (s, o) for s, o in sorted(rows, key=_by_value) if isinstance(s, URIRef) and o is not None and o not in into
+        ]
         into |= {o: (s, prop, o) for s, o in reversed(new)}
         level = [o for o in dict.fromkeys(o for _, o in new) if isinstance(o, URIRef) and o != start]
         if not level or wanted <= into.keys():
@@ -285,14 +287,14 @@ def _describe(query: Query, memory: WorkingMemoryGraph, index: Index, timeout_s:
     evidence: dict[Term, tuple[Triple, ...]] = {}
     for node in query.nodes:
         triples = by_node[node] or index.ontology.triples(node)
-        kept = sorted(triples, key=_telling)[:_FACTS_OF_A_NODE]
+        kept = sorted(triples, key=lambda triple: (_telling(triple), n3(triple[2])))[:_FACTS_OF_A_NODE]
         for triple in kept:
             memory.assert_triple(triple)
         if kept:
             evidence[node] = tuple(kept)
     rows = Rows(("node",), [(node,) for node in query.nodes if node in evidence], found.complete)
     memory.set_roles(dict.fromkeys(evidence, "answer"))
-    _set_labels(memory, index)
+    set_labels(memory, index)
     return Recalled(query, rows, memory, evidence)
 
 
@@ -320,7 +322,7 @@ def _set_roles(query: Query, rows: Rows, memory: WorkingMemoryGraph) -> None:
     memory.set_roles(roles)
 
 
-def _set_labels(memory: WorkingMemoryGraph, index: Index) -> None:
+def set_labels(memory: WorkingMemoryGraph, index: Index) -> None:
     """The labels of all terms, and of each node the most special of its classes."""
     terms = list(dict.fromkeys(term for triple in memory.triples() for term in triple if isinstance(term, URIRef)))
     described = index.described(terms)

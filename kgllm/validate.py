@@ -162,8 +162,6 @@ def _take_in(memory: WorkingMemoryGraph, closure: Closure, ontology: Ontology, n
         if node not in memory.roles:
             is_term = node in ontology.classes or node in ontology.properties
             memory.roles[node] = "concept" if is_term else "bridge"
-            if isinstance(node, URIRef):
-                memory.labels.setdefault(node, ontology.label(node))
 
 
 def blame(found: Sequence[Violation], before: Sequence[Violation]) -> list[Violation]:

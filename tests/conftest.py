@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -21,12 +21,26 @@ from kgllm import Assistant
 from kgllm.engines.onnx import OnnxEmbedder
 from kgllm.workspace import Workspace
 
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+    from playwright.sync_api import Browser
+
 pytest.register_assert_rewrite("tests.command_line", "tests.asked_model")
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO_GRAPH = ROOT / "examples/spaceflight.ttl"
 DEMO_ONTOLOGY = ROOT / "ontologies/spaceflight-ontology.ttl"
 DEMO_SHAPES = ROOT / "ontologies/spaceflight-shapes.ttl"
+
+BROWSER_OPTIONS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 
 Embed: TypeAlias = Callable[[Sequence[str]], Any]
 
@@ -69,6 +83,25 @@ def demo(shared_cache: Path) -> Iterator[Assistant]:
 def clean_surroundings(demo: Assistant, shared_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder of the test's own, and the cache in which the demo's index lies."""
     clean(monkeypatch, tmp_path, cache=shared_cache)
+
+
+@pytest.fixture
+def shell() -> Iterator[InteractiveShell]:
+    """A shell with the extension loaded."""
+    from tests.cells import running_shell
+
+    with running_shell() as running:
+        yield running
+
+
+@pytest.fixture
+def demo_shell(shell: InteractiveShell, demo: Assistant) -> InteractiveShell:
+    """The same with the demo graph chosen."""
+    from tests.cells import succeeds
+
+    shell.user_ns["demo"] = demo
+    succeeds(shell, "%kg demo")
+    return shell
 
 
 @pytest.fixture(scope="session")
@@ -201,3 +234,20 @@ def serve_pooling() -> Iterator[Callable[..., PoolingServer]]:
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium, Debian's or else Playwright's own; skips where there is neither.
+
+    It lives as long as a module: while it does, this thread has a running event loop, beside which asyncio starts none.
+    """
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = shutil.which("chromium") or playwright.chromium.executable_path
+        if not Path(found).exists():
+            pytest.skip("there is no chromium: `make browser` installs one")
+        launched = playwright.chromium.launch(executable_path=found, args=list(BROWSER_OPTIONS))
+        yield launched
+        launched.close()

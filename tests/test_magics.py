@@ -5,18 +5,17 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 from kgllm import Answer, Assistant, InputError, Rows
 from kgllm.errors import QuestionError
 from kgllm.magics import Answers, ShownRows, ShownTriples
 from kgllm.terms import Literal, Namespaces, URIRef
+from tests.cells import drawn, fails, succeeds
 from tests.conftest import DEMO_GRAPH, DEMO_ONTOLOGY, DEMO_SHAPES
 from tests.shown import HOSTILE, Page
 
@@ -25,45 +24,6 @@ HOSTILE_GRAPH = """
 @prefix ex: <https://example.org/> .
 ex:b ex:name "</td><script>alert(1)</script>\\u202Etxet" ; ex:at <javascript:alert(1)> ; ex:on ex:Moon .
 """
-
-
-@pytest.fixture
-def shell(monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
-    """A shell with the extension loaded, and no history on the disk."""
-    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # which a shell replaces
-    made = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
-    succeeds(made, "%load_ext kgllm")
-    yield made
-    succeeds(made, "%unload_ext kgllm")
-
-
-@pytest.fixture
-def demo_shell(shell: InteractiveShell, demo: Assistant) -> InteractiveShell:
-    """The same with the demo graph chosen."""
-    shell.user_ns["demo"] = demo
-    succeeds(shell, "%kg demo")
-    return shell
-
-
-def succeeds(shell: InteractiveShell, cell: str) -> Any:
-    """What a cell gives, which a notebook displays."""
-    outcome = shell.run_cell(cell, store_history=True)
-    outcome.raise_error()
-    return outcome.result
-
-
-def fails(shell: InteractiveShell, cell: str) -> Any:
-    """The error that a cell ends in."""
-    outcome = shell.run_cell(cell)
-    assert outcome.error_in_exec is not None
-    return outcome.error_in_exec
-
-
-def drawn(shell: InteractiveShell, shown: object) -> dict[str, str]:
-    """What a front end gets to display."""
-    formatter: Any = shell.display_formatter
-    data: dict[str, str] = formatter.format(shown)[0]
-    return data
 
 
 def test_a_question_is_answered_and_kept(demo_shell: InteractiveShell, demo: Assistant) -> None:

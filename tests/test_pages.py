@@ -7,6 +7,7 @@ import re
 import stat
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -226,13 +227,37 @@ def test_a_page_has_a_language_a_title_a_main_part_and_headings() -> None:
     assert ("lang", "en") in page.attributes
     assert "<title>Who?</title>" in text
     assert (page.tags.count("main"), page.tags.count("h1")) == (1, 1)
-    assert re.findall(r"<h([1-6])", text) == ["1", "2"]
+    assert re.findall(r"<h([1-6])[^>]*>(?:<a[^>]*>)?(?:<bdi>)?([^<]*)", text) == [
+        ("1", "Who?"), ("2", "Apollo 11"), ("2", "Neil Armstrong"), ("2", "1 fact")
+    ]  # fmt: skip
 
 
 def test_a_page_shows_its_facts_and_prints_its_folds() -> None:
     text = answer_page(answer(FACT))
     assert "<details open><summary><h2>1 fact</h2>" in text
     assert "@media print{body{background:#fff}details::details-content{content-visibility:visible" in text
+
+
+def test_in_a_page_the_boxes_are_links_and_in_a_notebook_they_are_an_image() -> None:
+    assert '<a id="kgllm-' in pictures(answer_page(answer(FACT)))[0]
+    assert "<a " not in pictures(answer_html(answer(FACT)))[0]
+    assert "section" not in Page(answer_html(answer(FACT))).tags
+
+
+def test_the_facts_that_no_claim_rests_on_are_listed_too() -> None:
+    shown = answer(FACT, (APOLLO, URIRef(EX + "mass"), Literal("3")))
+    text = answer_page(replace(shown, claims=shown.claims[:1]))
+    assert "<h2>1 fact</h2>" in text
+    assert "<h2>1 further fact of the memory</h2>" in text
+    assert "further" not in answer_page(shown)
+
+
+def test_the_style_of_a_page_has_nothing_of_the_graph_in_it() -> None:
+    styles = []
+    for label in ("Apollo 11", "}body{display:none}"):
+        text = answer_page(answer(FACT, label=label))
+        styles.append(re.sub(r"\d+px", "", "".join(re.findall("<style>.*?</style>", text, re.DOTALL))))
+    assert styles[0] == styles[1]
 
 
 @pytest.mark.parametrize("label", HOSTILE)
@@ -331,13 +356,15 @@ def test_a_lone_surrogate_is_saved_too(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["text"] == "\ud800 [1]"
 
 
+@pytest.mark.parametrize("show", [answer_html, answer_page], ids=["notebook", "page"])
 @pytest.mark.parametrize("count", [5, 60])
-def test_to_show_an_answer_takes_less_than_fifty_milliseconds(count: int) -> None:
+def test_to_show_an_answer_takes_less_than_fifty_milliseconds(count: int, show: Callable[[Answer], str]) -> None:
     memory = memory_of(count)
     shown = replace(answer(*memory.triples()), memory=memory)
     seconds = []
     for _ in range(5):
         begun = time.process_time()
-        shown._repr_html_()
+        text = show(shown)
         seconds.append(time.process_time() - begun)
     assert statistics.median(seconds) < 0.05
+    assert len(text.encode()) < 220_000

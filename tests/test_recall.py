@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from kgllm import Assistant
 from kgllm.answer import Claim, render_claims, render_text
+from kgllm.index import Index
 from kgllm.ontology import RDF_TYPE
+from kgllm.protocols import Rows
 from kgllm.query import Aggregate, Comparison, Group, Order, Path, Query, TriplePattern, Values, Variable
 from kgllm.recall import Recalled, recall
 from kgllm.terms import Literal, URIRef
@@ -65,6 +68,40 @@ def test_a_count_keeps_its_members_and_a_count_of_none_is_nothing(recalled: Reca
     assert {s for s, _, _ in two.memory.triples()} == {ex("alien"), ex("legend")}
     assert not two.is_empty
     assert recalled(Query("count", Group((TriplePattern(X, ex("director"), ex("nobody")),)), count)).is_empty
+
+
+@pytest.fixture(scope="module")
+def ways(open_cached: Callable[..., Assistant]) -> Index:
+    """Two ways from one place to another."""
+    return open_cached(f"@prefix ex: <{EX}> .\nex:a ex:to ex:b, ex:c . ex:b ex:to ex:d . ex:c ex:to ex:d .").index
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        Query("select", Group((TriplePattern(X, ex("to"), YEAR),)), (YEAR, X)),
+        Query("count", Group((TriplePattern(X, ex("to"), ex("d")),)), (Aggregate("count", X),)),
+        Query("select", Group((TriplePattern(ex("a"), Path(ex("to"), "+"), X),)), (X,)),
+        Query("describe", Group(()), nodes=(ex("a"),)),
+    ],
+    ids=["select", "count", "chain", "describe"],
+)
+def test_the_facts_have_one_order_in_whichever_the_store_gives_them(
+    query: Query, ways: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    select = type(ways.store).select
+
+    def backwards(*given: Any, **options: Any) -> Rows:
+        rows = select(*given, **options)
+        return Rows(rows.vars, rows.rows[::-1], rows.complete)
+
+    before = recall(query, question="?", links=[], index=ways)
+    monkeypatch.setattr(type(ways.store), "select", backwards)
+    after = recall(query, question="?", links=[], index=ways)
+    assert before.evidence == after.evidence
+    assert before.members == after.members
+    assert before.memory.triples() == after.memory.triples()
+    assert len(before.memory) > 1
 
 
 def test_an_extreme_keeps_the_value_that_made_it_one(recalled: Recall) -> None:
