@@ -55,7 +55,7 @@ function render({ model, el }) {
 
   function request(what, more = {}) {
     number += 1;
-    say(what === "turtle" || what === "facts" ? "" : "…");
+    if (what !== "facts") say("…");
     const sent = number;
     return new Promise((done) => {
       waiting.set(sent, done);
@@ -67,8 +67,11 @@ function render({ model, el }) {
     const done = waiting.get(message.number);
     if (!done) return;
     waiting.delete(message.number);
-    say(message.error ? [message.error, message.next].filter(Boolean).join(". ") : (message.note ?? ""), Boolean(message.error));
-    if (!message.error) done(message);
+    if (message.error) say([message.error, message.next].filter(Boolean).join(". "), true);
+    else {
+      if (message.do !== "facts") say(message.note ?? "");
+      done(message);
+    }
   }
 
   function say(text, isBad = false) {
