@@ -22,6 +22,7 @@ import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -98,6 +99,7 @@ class Index:
         self._nodes = sqlite3.connect(
             f"{(folder / 'nodes.sqlite').absolute().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False
         )
+        self._files: tuple[NameIndex | sqlite3.Connection, ...] = (self.names, self._nodes)
         self._words = WordTable(folder)
         adapter = folder / "adapter.npy"
         self._adapter: Vectors | None = np.load(adapter, allow_pickle=False) if adapter.exists() else None
@@ -112,10 +114,16 @@ class Index:
     def __len__(self) -> int:
         return self.value_offset
 
+    def over(self, store: GraphStore) -> Index:
+        """The same over a part of the graph. To close it closes that part alone; use it no longer than this one."""
+        other = copy(self)
+        other.store, other._files = store, ()
+        return other
+
     def close(self) -> None:
         """Close the files and the store."""
-        self.names.close()
-        self._nodes.close()
+        for file in self._files:
+            file.close()
         self.store.close()
 
     def descriptions(self, rows: Sequence[int]) -> dict[int, Description]:

@@ -146,7 +146,10 @@ def make_assistant(
 
 
 def over(assistant: Assistant, workspace: Workspace) -> Assistant:
-    """An assistant that is asked as another one is, over another workspace; it keeps neither replies nor answers."""
+    """An assistant that is asked as another one is, over another workspace; it keeps neither replies nor answers.
+
+    The model is that of the other one: close the workspace, not this assistant.
+    """
     from kgllm.assistant import Assistant
 
     return Assistant(

@@ -103,8 +103,11 @@ class GraphView(anywidget.AnyWidget):
     def ask(self, question: str) -> Answer:
         """Answer a question from what is shown alone. Raises ``QuestionError`` where nothing is shown."""
         kg = _graph(self._explored.kg)
-        with over(kg, self._explored.part(self.memory)) as asked:
-            answer = asked.ask(question)
+        part = self._explored.part(self.memory)
+        try:
+            answer = over(kg, part).ask(question)
+        finally:
+            part.close()
         answer.memory.kg = kg
         return answer
 

@@ -104,7 +104,7 @@ class Workspace:
         """The graph alone: the index's own store where it is up to date, else the endpoint, or the files in memory."""
         if self._opened.index is not None:
             return self._opened.index.store
-        if self._opened.store is not None:  # a copy or a part
+        if self._opened.store is not None:  # a copy
             return self._opened.store
         is_kept = not self._is_endpoint and self.folder.exists()
         generation = self._generations.current(verify="sizes") if is_kept else None
@@ -160,6 +160,8 @@ class Workspace:
         Raises ``IndexMismatchError`` for a folder that the user named and that holds another graph's or model's index,
         ``InputError`` for a graph that is too large to be indexed unasked.
         """
+        if self._opened.index is not None:  # a part has that of the whole
+            return self._opened.index
         generation = self._generations.current(verify="sizes") if self.folder.exists() else None
         if generation is not None:
             mismatch = self.mismatch(generation) or self.other_model(generation)
@@ -213,8 +215,9 @@ class Workspace:
 
         Shapes are left away: what a part does not show of a node is no violation.
         """
-        part = replace(self, shapes_files=())
+        index, part = self.index, replace(self, shapes_files=())
         part._opened.store = OxigraphStore.from_graph(graph, timeout_s=self.timeout_s)
+        part._opened.index, part._opened.manifest = index.over(part._opened.store), self._opened.manifest
         return part
 
     def query(self, sparql: str, *, limit: int | None = None) -> Rows:

@@ -12,10 +12,13 @@ import pytest
 from kgllm import Assistant
 from kgllm.errors import BackendError
 from kgllm.memory import WorkingMemoryGraph
-from kgllm.terms import URIRef
+from kgllm.terms import URIRef, ntriples
+from kgllm.testing import ScriptedModel
 from kgllm.view import GraphView
 from tests.shown import HOSTILE, Page, answer, is_harmless
 from tests.test_exploration import APOLLO, ARMSTRONG, COMMANDER, SMALL
+from tests.test_workspace import serve
+from tests.turtle import parse
 
 Asked = Callable[..., dict[str, Any]]
 
@@ -143,6 +146,31 @@ def test_the_view_answers_from_what_is_shown_alone(view: GraphView, ask: Asked) 
     view.hidden = [hidden]
     assert view.ask("Who commanded Apollo 11?").abstained
     assert ARMSTRONG not in view.memory.nodes()
+
+
+def test_asking_a_view_of_an_endpoint_leaves_the_index_of_the_endpoint_alone(
+    open_cached: Callable[..., Assistant],
+) -> None:
+    with serve(ntriples(parse(SMALL)), [], []) as server:
+        kg = open_cached(f"http://127.0.0.1:{server.server_port}/sparql")
+        generations = {path.name for path in kg.workspace.folder.iterdir()}
+        assert kg.explore("Hub").ask("What is near Hub?").text == "The near of Hub: Alpha [1] and Beta [2]."
+        assert {path.name for path in kg.workspace.folder.iterdir()} == generations
+        assert kg.search("Alpha")  # the index is still open
+        server.shutdown()
+
+
+def test_asking_a_view_does_not_close_the_model(demo: Assistant) -> None:
+    closed = []
+
+    class Model(ScriptedModel):
+        def close(self) -> None:
+            closed.append(self)
+
+    model = Model([None] * 9)
+    Assistant(demo.workspace, model=model).explore("Apollo 11").ask("Who commanded Apollo 11?")
+    assert model.conversations
+    assert not closed
 
 
 def test_what_is_asked_in_the_view_can_be_walked_on_in_the_whole_graph(demo: Assistant, view: GraphView) -> None:
