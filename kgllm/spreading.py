@@ -1,7 +1,8 @@
 """Places for boxes of a graph that grows: joined ones near each other, none on another, old ones near where they were.
 
 The distances are those of Kamada and Kawai (1989), as networkx computes them; for a large part those of ForceAtlas2,
-which does not grow with the square of its nodes. What lies on another after that is pushed apart.
+which does not grow with the square of its nodes, and to which what is new is added around what it came out of. What
+lies on another after that is pushed apart.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ _ROOM = 14.0  # pixels between boxes
 _BETWEEN = 60.0  # pixels between parts that nothing joins
 _ROW = 1500.0  # width, from which on such parts begin a new row
 _SMALL = 120  # nodes of a part, up to which Kamada and Kawai take less than a fifth of a second
+_RING = 12  # nodes that come out of the same one, at the same distance from it
 _PASSES = 300
 
 
@@ -61,11 +63,13 @@ def _laid_out(part: networkx.Graph, had: Mapping[str, Point]) -> dict[str, Point
     if len(part) == 1:
         return dict.fromkeys(part, (0.0, 0.0))
     begun = _begun(part, had) if had else None
+    if begun is not None and len(part) > _SMALL:  # ForceAtlas2 would leave no node near where it was
+        return {key: (x * _ACROSS, y * _DOWN) for key, (x, y) in begun.items()}
     with threadpool_limits(1):  # on a busy machine the threads for so small a task wait for each other, for seconds
         if len(part) <= _SMALL:
             laid = networkx.kamada_kawai_layout(part, pos=begun)
         else:
-            laid = networkx.forceatlas2_layout(part, pos=begun, seed=1, max_iter=60)
+            laid = networkx.forceatlas2_layout(part, seed=1, max_iter=60)
     lengths = [math.dist(laid[a], laid[b]) for a, b in part.edges]
     mean = sum(lengths) / len(lengths) or 1.0
     placed = {key: (float(x) / mean * _ACROSS, float(y) / mean * _DOWN) for key, (x, y) in laid.items()}
@@ -88,10 +92,17 @@ def _begun(part: networkx.Graph, had: Mapping[str, Point]) -> dict[str, Point]:
             x, y = begun[other]
             ahead = math.atan2(y - middle[1], x - middle[0]) if len(begun) > 1 else 0.0
             wide = math.pi * (1.2 if len(begun) > 1 else 2.0)
+            rings = math.ceil(len(keys) / _RING)
             for place, key in enumerate(keys):
                 angle = ahead - wide / 2 + wide * (place + 0.5) / len(keys)
-                begun[key] = (x + math.cos(angle), y + math.sin(angle))
+                far = 1 + 0.7 * (place % rings)
+                begun[key] = (x + far * math.cos(angle), y + far * math.sin(angle))
         waiting = [key for key in waiting if key not in begun]
+    taken: set[Point] = set()
+    for number, (key, (x, y)) in enumerate(begun.items()):
+        if (x, y) in taken:  # no layout parts what lies in one point
+            begun[key] = (x + 0.1 * math.cos(number), y + 0.1 * math.sin(number))
+        taken.add(begun[key])
     return begun
 
 

@@ -57,8 +57,9 @@ def test_joined_boxes_are_nearer_than_others() -> None:
     assert statistics.mean(apart(a, b) for a, b in edges) < apart("a", "d") < apart("a", "f")
 
 
-def test_what_was_there_hardly_moves_when_a_neighbour_is_expanded() -> None:
-    sizes, edges = star(10)
+@pytest.mark.parametrize("leaves", [10, 150])
+def test_what_was_there_hardly_moves_when_a_neighbour_is_expanded(leaves: int) -> None:
+    sizes, edges = star(leaves)
     old = spread(sizes, edges)
     more = [f"more{number}" for number in range(6)]
     places = spread(sizes | dict.fromkeys(more, SIZE), [*edges, *(("leaf3", name) for name in more)], old=old)
@@ -76,6 +77,14 @@ def test_what_is_pinned_stays_to_the_pixel_and_what_lies_there_gives_way() -> No
     assert meeting(places, sizes | {"new": SIZE}) == []
     unpinned = spread(sizes | {"new": SIZE}, [*edges, ("leaf1", "new")], old=old)
     assert unpinned["leaf1"] != (5.0, 7.0)
+
+
+@pytest.mark.parametrize("leaves", [3, 150])
+def test_what_lay_in_one_point_is_parted(leaves: int) -> None:
+    sizes, edges = star(leaves)
+    places = spread(sizes, edges, old=dict.fromkeys(list(sizes)[:3], (0.0, 0.0)))
+    assert all(math.isfinite(x) and math.isfinite(y) for x, y in places.values())
+    assert meeting(places, sizes) == []
 
 
 def test_parts_that_nothing_joins_lie_side_by_side_and_then_below() -> None:
