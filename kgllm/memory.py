@@ -81,6 +81,9 @@ class WorkingMemoryGraph:
         self.kg: Assistant | None = None  # what it can be explored with
         self._facts: dict[Triple, Fact] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "kg": None}  # whose processes and files no copy can have
+
     def __len__(self) -> int:
         return len(self._facts)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rdflib import Dataset, Graph
 
+from kgllm import Assistant
 from kgllm.memory import WMG, Role, WorkingMemoryGraph
 from kgllm.protocols import Hit
 from kgllm.terms import BNode, Literal, Resource, Term, Triple, URIRef, from_ox
@@ -220,3 +223,12 @@ def test_the_same_memory_has_the_same_name_and_text(memory: WorkingMemoryGraph) 
     assert memory.serialize("trig") == changed(memory).serialize("trig")
     assert "urn:uuid:" in memory.serialize("trig")
     assert memory.serialize("trig") != changed(memory, question="another").serialize("trig")
+
+
+def test_an_answer_can_be_copied_and_pickled_without_its_assistant(demo: Assistant) -> None:
+    answer = demo.ask("Who commanded Apollo 11?")
+    for copied in (deepcopy(answer), pickle.loads(pickle.dumps(answer))):
+        assert copied.memory == answer.memory
+        assert copied.text == answer.text
+        assert copied.memory.kg is None
+    assert answer.memory.kg is demo
