@@ -38,7 +38,6 @@ __all__ = ["GraphView", "view_of"]
 _STATIC = files("kgllm") / "static"
 _SIZE, _WIDEST, _LEAST, _PADDING, _HEIGHT = 12.0, 190.0, 46.0, 11.0, 30.0  # pixels: letters, and boxes
 _HITS = 8
-_FACTS = 60  # of a node, that the panel lists in each direction
 
 
 def view_of(kg: Assistant | None, begun: str | WorkingMemoryGraph, *, height: int) -> GraphView:
@@ -204,7 +203,7 @@ class GraphView(anywidget.AnyWidget):
     def _facts(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """A node's facts from the live graph; those of a memory without one from the memory."""
         node, kg = self._node(message), self._explored.kg
-        view = show(kg.workspace, str(node), hops=1) if kg is not None else None
+        view = show(kg.workspace, f"<{node}>") if kg is not None else None
         if view is None:
             around = [fact.triple for fact in self._explored.facts if node in (fact.triple[0], fact.triple[2])]
             groups = [(s == node, Facts(p, (o if s == node else s,), 1)) for s, p, o in around]
@@ -261,13 +260,7 @@ class GraphView(anywidget.AnyWidget):
             key = f"{self._id(s)}-{self._id(p)}-{self._id(o)}"
             edges.append(self._line(key, s, p, o) | {"entailed": fact.rule is not None})
         for group in explored.groups:
-            kind = "nodes" if group.cls is None else f"× {self._word(group.cls)}"
-            box = {
-                **_sized(f"{group.count - group.taken:,} {kind}"),
-                "kind": "group",
-                "colour": self._colour(group.cls),
-            }
-            nodes.append({"id": self._id(group), "cls": "" if group.cls is None else self._id(group.cls), **box})
+            nodes.append(self._group_box(group))
             ends = (group.node, group) if group.is_outgoing else (group, group.node)
             edges.append(self._line(f"{self._id(group)}e", ends[0], group.property, ends[1]))
         self._place(nodes, edges)

@@ -11,6 +11,7 @@ import pytest
 
 from kgllm import Assistant
 from kgllm.errors import BackendError
+from kgllm.exploration import COUNTED, Group
 from kgllm.memory import WorkingMemoryGraph
 from kgllm.terms import URIRef, ntriples
 from kgllm.testing import ScriptedModel
@@ -18,7 +19,7 @@ from kgllm.view import GraphView
 from tests.shown import HOSTILE, Page, answer, is_harmless
 from tests.test_exploration import APOLLO, ARMSTRONG, COMMANDER, SMALL
 from tests.test_workspace import serve
-from tests.turtle import parse
+from tests.turtle import PREFIXES, parse
 
 Asked = Callable[..., dict[str, Any]]
 
@@ -106,6 +107,21 @@ def test_facts_come_from_the_live_graph_with_their_values(view: GraphView, ask: 
     assert [end["label"] for end in groups[True, "call sign"]["ends"]] == ["Columbia", "Eagle"]
     assert (True, "label") not in groups  # the heading says it
     assert groups[False, "next mission"]["ends"][0]["id"] == ids(view)["Apollo 10"]
+
+
+@pytest.mark.parametrize("iri", ["mailto:ann@example.org", "tag:ann", "https://example.org/%7B0%7D", "urn:ex:ann"])
+def test_facts_of_a_node_are_found_whatever_its_iri_looks_like(iri: str, open_cached: Callable[..., Assistant]) -> None:
+    graph = f"<{iri}> rdfs:label 'Ann' ; :age 7 ; :near :a .\n:a rdfs:label 'Alpha' ."
+    view = open_cached(PREFIXES + graph).explore("Ann")
+    told = asked_of(view)("facts", node=ids(view)["Ann"])
+    assert {group["property"]: group["ends"][0]["label"] for group in told["groups"]} == {"age": "7", "near": "Alpha"}
+
+
+def test_a_group_of_more_than_are_counted_says_so(view: GraphView) -> None:
+    group = Group(APOLLO, COMMANDER, True, COUNTED)
+    view._explored._grow([], [], [group])
+    view._draw()
+    assert "over 10,000 nodes" in ids(view)
 
 
 def test_what_a_search_finds_can_be_shown(view: GraphView, ask: Asked) -> None:
