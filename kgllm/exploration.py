@@ -17,6 +17,7 @@ from kgllm.lookup import classes_of, find, labels_of
 from kgllm.memory import Fact, WorkingMemoryGraph
 from kgllm.ontology import NAME_PROPERTIES, RDF_TYPE
 from kgllm.terms import BNode, Literal, Namespaces, Node, Triple, URIRef, clean, n3
+from kgllm.vocabularies import RDFS_SUBCLASS
 
 if TYPE_CHECKING:
     from kgllm.assistant import Assistant
@@ -81,6 +82,9 @@ class Exploration:
         self._past: list[_Laid] = []
         if kg is not None:
             self._name(self._laid.nodes, self._laid.facts)
+        for s, p, o in self._known:
+            if p == RDF_TYPE and isinstance(o, URIRef):
+                self.classes.setdefault(s, o)
 
     @classmethod
     def at(cls, kg: Assistant, node: str) -> Exploration:
@@ -143,9 +147,9 @@ class Exploration:
                 many.add(key)
         facts = [_fact(node, p, end, out) for (p, out), ends in found.items() if (p, out) not in many for end in ends]
         new = dict.fromkeys([node, *(end for s, _, o in facts for end in (s, o))])
-        return self._grow(
-            new, [*facts, *self._between(new, new)], self._groups(node, {key: found[key] for key in many})
-        )
+        groups = self._groups(node, {key: found[key] for key in many})
+        left = [group for group in groups if self._count_shown(group) < group.count]
+        return self._grow(new, [*facts, *self._between(new, new)], left)
 
     def open(self, group: Group) -> int:
         """Show the next neighbours of a group. How many nodes are new."""
@@ -162,7 +166,8 @@ class Exploration:
     def _neighbours(self, node: URIRef, is_outgoing: bool) -> dict[URIRef, list[Any]]:
         """The first neighbours of a node by each property, at most one more than ``MANY``; no hub is walked."""
         workspace = self._graph.workspace
-        store, known = workspace.store, [prop.iri for prop in workspace.ontology.observed()]
+        store = workspace.store
+        known = [RDF_TYPE, RDFS_SUBCLASS, *(prop.iri for prop in workspace.ontology.observed())]
         skipped = {RDF_TYPE, *NAME_PROPERTIES} if is_outgoing else set()
         found: dict[URIRef, list[Any]] = defaultdict(list)
         for start in range(0, len(known), _CHUNK):
@@ -174,6 +179,11 @@ class Exploration:
             for prop, end in store.select(f"SELECT ?p ?end WHERE {{ {' UNION '.join(parts)} }}").rows if parts else ():
                 found[prop].append(end)  # type: ignore[index]
         return found
+
+    def _count_shown(self, group: Group) -> int:
+        """How many neighbours of a group are shown one by one."""
+        by = [t for t in self._laid.facts if t[1] == group.property and not isinstance(t[2], Literal)]
+        return sum(group.node == (s if group.is_outgoing else o) for s, _, o in by)
 
     def _groups(self, node: URIRef, found: Mapping[tuple[URIRef, bool], Sequence[Any]]) -> list[Group]:
         """Groups by property and direction, from the first that each of them has."""

@@ -125,6 +125,30 @@ def test_expanding_twice_changes_nothing_and_is_no_step(small: Assistant) -> Non
     assert laid(begun) != before
 
 
+def test_what_is_opened_to_its_end_is_no_group_again(small: Assistant) -> None:
+    begun = Exploration.at(small, "Hub")
+    while begun.groups:
+        begun.open(begun.groups[0])
+    before = laid(begun)
+    assert begun.expand(HUB) == 0
+    assert laid(begun) == before
+    begun.hide([URIRef(EX + "m29")])
+    begun.expand(HUB)
+    assert [group.property for group in begun.groups] == [URIRef(EX + "lives")]
+
+
+def test_a_class_has_its_nodes_and_the_classes_above_and_below_it_for_neighbours(
+    open_cached: Callable[..., Assistant],
+) -> None:
+    kg = open_cached(SMALL + "\n:Place rdfs:subClassOf :Thing . :Town rdfs:subClassOf :Place .")
+    begun = Exploration.at(kg, "Place")
+    place = URIRef(EX + "Place")
+    assert {str(node).removeprefix(EX) for node in begun.nodes} == {"Place", "Thing", "Town"}
+    assert [(group.node, group.property, group.count) for group in begun.groups] == [(place, RDF_TYPE, 13)]
+    begun.open(begun.groups[0])
+    assert (HUB, RDF_TYPE, place) in [fact.triple for fact in begun.facts]
+
+
 def test_each_step_can_be_taken_back(around: Exploration) -> None:
     states = [laid(around)]
     for step in (
@@ -219,6 +243,16 @@ def test_a_memory_without_a_graph_can_be_looked_at_but_not_left() -> None:
     assert list(alone.nodes) == [APOLLO]
     with pytest.raises(InputError, match="no graph behind"):
         alone.expand(APOLLO)
+
+
+def test_a_memory_from_a_file_has_its_classes() -> None:
+    memory = WorkingMemoryGraph("?")
+    astronaut = URIRef(SF + "Astronaut")
+    memory.assert_triple((APOLLO, COMMANDER, ARMSTRONG))
+    memory.assert_triple((ARMSTRONG, RDF_TYPE, astronaut))
+    alone = Exploration(None, WorkingMemoryGraph.from_dataset(memory.to_dataset()))
+    assert alone.classes == {ARMSTRONG: astronaut}
+    assert set(alone.memory().triples()) == set(memory.triples())
 
 
 def test_a_part_holds_what_is_laid_out_and_its_values_and_nothing_else(demo: Assistant, around: Exploration) -> None:
