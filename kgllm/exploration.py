@@ -154,10 +154,8 @@ class Exploration:
     def open(self, group: Group) -> int:
         """Show the next neighbours of a group. How many nodes are new."""
         order = "ORDER BY ?end" if group.count < COUNTED else ""  # the largest stay as the graph has them
-        query = (
-            f"SELECT DISTINCT ?end WHERE {{ {_ends(group.node, group.property, group.is_outgoing)} }} {order} "
-            f"LIMIT {MANY} OFFSET {group.taken}"
-        )
+        pattern = self._ends(group.node, group.property, group.is_outgoing)
+        query = f"SELECT DISTINCT ?end WHERE {{ {pattern} }} {order} LIMIT {MANY} OFFSET {group.taken}"
         ends = [end for (end,) in self._graph.workspace.store.select(query).rows if isinstance(end, URIRef | BNode)]
         found = [_fact(group.node, group.property, end, group.is_outgoing) for end in ends]
         left = replace(group, taken=group.taken + len(ends) if ends else max(group.count, group.taken))
@@ -171,10 +169,14 @@ class Exploration:
         skipped = {RDF_TYPE, *NAME_PROPERTIES} if is_outgoing else set()
         found: dict[URIRef, list[Any]] = defaultdict(list)
         for start in range(0, len(known), _CHUNK):
-            parts = [
-                f"{{ SELECT ({n3(prop)} AS ?p) ?end WHERE {{ {_ends(node, prop, is_outgoing)} }} LIMIT {MANY + 1} }}"
+            patterns = {
+                prop: self._ends(node, prop, is_outgoing)
                 for prop in known[start : start + _CHUNK]
                 if prop not in skipped
+            }
+            parts = [
+                f"{{ SELECT ({n3(prop)} AS ?p) ?end WHERE {{ {pattern} }} LIMIT {MANY + 1} }}"
+                for prop, pattern in patterns.items()
             ]
             for prop, end in store.select(f"SELECT ?p ?end WHERE {{ {' UNION '.join(parts)} }}").rows if parts else ():
                 found[prop].append(end)  # type: ignore[index]
@@ -185,13 +187,21 @@ class Exploration:
         by = [t for t in self._laid.facts if t[1] == group.property and not isinstance(t[2], Literal)]
         return sum(group.node == (s if group.is_outgoing else o) for s, _, o in by)
 
+    def _ends(self, node: URIRef, prop: URIRef, is_outgoing: bool) -> str:
+        """The pattern of the neighbours of a node by a property.
+
+        Blank nodes of an endpoint are none: they are called otherwise in each of its answers, and like others in them.
+        """
+        facts = f"{n3(node)} {n3(prop)} ?end" if is_outgoing else f"?end {n3(prop)} {n3(node)}"
+        return f"{facts} . FILTER({'isIRI(?end)' if self._graph.workspace.is_endpoint else '!isLiteral(?end)'})"
+
     def _groups(self, node: URIRef, found: Mapping[tuple[URIRef, bool], Sequence[Any]]) -> list[Group]:
         """Groups by property and direction, from the first that each of them has."""
         workspace = self._graph.workspace
         classes = classes_of(workspace, [end for ends in found.values() for end in ends])
         groups = []
         for (prop, is_outgoing), ends in found.items():
-            few = f"SELECT ?end WHERE {{ {_ends(node, prop, is_outgoing)} }} LIMIT {COUNTED}"
+            few = f"SELECT ?end WHERE {{ {self._ends(node, prop, is_outgoing)} }} LIMIT {COUNTED}"
             rows = workspace.store.select(f"SELECT (COUNT(*) AS ?n) WHERE {{ {{ {few} }} }}").rows
             kinds = {classes.get(end) for end in ends}
             cls = kinds.pop() if len(kinds) == 1 else None
@@ -243,17 +253,19 @@ class Exploration:
         memory.kg = self.kg
         return memory
 
-    def part(self, memory: WorkingMemoryGraph) -> Workspace:
-        """The workspace, answered from a memory and the values and classes of its nodes alone. Close it.
+    def part(self, *, hidden: Collection[URIRef] = ()) -> Workspace:
+        """The workspace, answered from what ``memory`` gives and the values and classes of its nodes alone. Close it.
 
-        Raises ``QuestionError`` for an empty one.
+        Values of a ``hidden`` property are left out, too. Raises ``QuestionError`` where nothing is laid out.
         """
+        memory = self.memory(hidden=hidden)
         if not len(memory):
             raise QuestionError("nothing is laid out to ask about", try_next="expand a node, or search for one")
         workspace = self._graph.workspace
         part = memory.to_rdflib()
         nodes = [node for node in memory.nodes() if isinstance(node, URIRef)]
-        query = f"?s ?p ?o . FILTER(isLiteral(?o) || ?p = {n3(RDF_TYPE)})"
+        conditions = [f"(isLiteral(?o) || ?p = {n3(RDF_TYPE)})", *(f"?p != {n3(prop)}" for prop in hidden)]
+        query = f"?s ?p ?o . FILTER({' && '.join(conditions)})"
         for start in range(0, len(nodes), _CHUNK):
             values = " ".join(map(n3, nodes[start : start + _CHUNK]))
             for triple in workspace.store.select(f"SELECT ?s ?p ?o WHERE {{ VALUES ?s {{ {values} }} {query} }}").rows:
@@ -340,13 +352,6 @@ def _called(name: str, kg: Assistant) -> URIRef:
             try_next=f"one of the nearest: {near}" if near else "an IRI, a CURIE, or a label of the graph",
         )
     return found[0]
-
-
-def _ends(node: URIRef, prop: URIRef, is_outgoing: bool) -> str:
-    """The pattern of the neighbours of a node by a property."""
-    if is_outgoing:
-        return f"{n3(node)} {n3(prop)} ?end . FILTER(!isLiteral(?end))"
-    return f"?end {n3(prop)} {n3(node)}"
 
 
 def _fact(node: URIRef, prop: URIRef, end: Any, is_outgoing: bool) -> Triple:

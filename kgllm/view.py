@@ -102,7 +102,7 @@ class GraphView(anywidget.AnyWidget):
     def ask(self, question: str) -> Answer:
         """Answer a question from what is shown alone. Raises ``QuestionError`` where nothing is shown."""
         kg = _graph(self._explored.kg)
-        part = self._explored.part(self.memory)
+        part = self._explored.part(hidden=self._hidden_terms)
         try:
             answer = over(kg, part).ask(question)
         finally:

@@ -92,7 +92,8 @@ class Workspace:
         return self.source.name if isinstance(self.source, Source) else "rdflib graph"
 
     @property
-    def _is_endpoint(self) -> bool:
+    def is_endpoint(self) -> bool:
+        """Whether the graph is asked of a server rather than read here."""
         return isinstance(self.source, Source) and self.source.kind == "endpoint"
 
     @cached_property
@@ -106,7 +107,7 @@ class Workspace:
             return self._opened.index.store
         if self._opened.store is not None:  # a copy
             return self._opened.store
-        is_kept = not self._is_endpoint and self.folder.exists()
+        is_kept = not self.is_endpoint and self.folder.exists()
         generation = self._generations.current(verify="sizes") if is_kept else None
         if generation is not None and self.mismatch(generation) is None:
             self._opened.store = self._open_store(generation)
@@ -200,7 +201,7 @@ class Workspace:
 
         Raises ``InputError`` for an endpoint, whose triples are not here.
         """
-        if self._is_endpoint:
+        if self.is_endpoint:
             raise InputError(
                 f"{self.name} is a SPARQL endpoint, of which no copy is made",
                 why="what alters the graph does so in a copy of it",
@@ -301,7 +302,7 @@ class Workspace:
             for name in (MODEL_FILE, TOKENIZER_FILE, CARD_FILE):
                 shutil.copyfile(exported / name, folder / "embedder" / name)
         self.progress("load the graph", 0, 1)
-        if self._is_endpoint:
+        if self.is_endpoint:
             store = self.store
             source["fingerprint"] = self._endpoint_fingerprint
         else:
@@ -322,7 +323,7 @@ class Workspace:
                 progress=self.progress,
             )
         finally:
-            if not self._is_endpoint:
+            if not self.is_endpoint:
                 store.close()
         if extra is not None:
             source["prefixes"] = extra.prefixes() | source.get("prefixes", {})
@@ -357,7 +358,7 @@ class Workspace:
         return index
 
     def _open_store(self, generation: Generation) -> GraphStore:
-        if self._is_endpoint:
+        if self.is_endpoint:
             return self.store
         return OxigraphStore.open(
             generation.folder / "kg",

@@ -10,8 +10,9 @@ from kgllm import Assistant, InputError, QuestionError
 from kgllm.exploration import MANY, Exploration, Group
 from kgllm.memory import WorkingMemoryGraph
 from kgllm.ontology import RDF_TYPE
-from kgllm.terms import BNode, Literal, Triple, URIRef, n3
-from tests.turtle import EX, PREFIXES
+from kgllm.terms import BNode, Literal, Triple, URIRef, n3, ntriples
+from tests.test_workspace import serve
+from tests.turtle import EX, PREFIXES, parse
 
 SPACE, SF = "https://example.org/spaceflight/", "https://example.org/spaceflight/ontology#"
 APOLLO, MOON, ARMSTRONG = URIRef(SPACE + "Apollo_11"), URIRef(SPACE + "Moon"), URIRef(SPACE + "Neil_Armstrong")
@@ -90,6 +91,14 @@ def test_values_and_nodes_without_a_name_of_their_own_are_not_lost(small: Assist
     begun = Exploration.at(small, "Hub")
     assert not any(isinstance(node, Literal) for node in begun.nodes)  # they are in the facts of the node
     assert any(isinstance(node, BNode) for node in begun.nodes)
+
+
+def test_blank_nodes_of_an_endpoint_are_not_shown(open_cached: Callable[..., Assistant]) -> None:
+    with serve(ntriples(parse(SMALL)), [], []) as server:
+        begun = Exploration.at(open_cached(f"http://127.0.0.1:{server.server_port}/sparql"), "Hub")
+        server.shutdown()
+    assert len(begun.nodes) == 4
+    assert not any(isinstance(node, BNode) for node in begun.nodes)
 
 
 def test_many_neighbours_by_one_property_are_a_group_with_their_class(small: Assistant) -> None:
@@ -256,12 +265,13 @@ def test_a_memory_from_a_file_has_its_classes() -> None:
 
 
 def test_a_part_holds_what_is_laid_out_and_its_values_and_nothing_else(demo: Assistant, around: Exploration) -> None:
-    part = around.part(around.memory())
+    part = around.part()
     triples = part.store.select("SELECT ?s ?p ?o WHERE { ?s ?p ?o }").rows
     part.close()
     assert (APOLLO, COMMANDER, ARMSTRONG) in triples
     assert any(s == ARMSTRONG and isinstance(o, Literal) for s, _, o in triples)
     assert not any(GEMINI in (s, o) for s, _, o in triples)
     assert are_in_the_graph(demo, triples)  # type: ignore[arg-type]
+    around.hide(around.nodes)
     with pytest.raises(QuestionError):
-        around.part(WorkingMemoryGraph("nothing"))
+        around.part()

@@ -164,6 +164,14 @@ def test_the_view_answers_from_what_is_shown_alone(view: GraphView, ask: Asked) 
     assert ARMSTRONG not in view.memory.nodes()
 
 
+def test_the_view_does_not_answer_by_a_hidden_property(demo: Assistant) -> None:
+    question = "When was Apollo 11 launched?"
+    view = demo.ask(question).memory.explore()
+    assert view.ask(question).results
+    view.hidden = [entry["id"] for entry in view.shown["properties"]]
+    assert view.ask(question).abstained
+
+
 def test_asking_a_view_of_an_endpoint_leaves_the_index_of_the_endpoint_alone(
     open_cached: Callable[..., Assistant],
 ) -> None:
