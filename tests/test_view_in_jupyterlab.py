@@ -53,6 +53,18 @@ FRAMES = """() => new Promise((done) => {
 })"""
 
 
+RENDERED_TWICE = """async ({ module, state }) => {
+    const { default: widget } = await import(URL.createObjectURL(new Blob([module], { type: 'text/javascript' })));
+    const heard = [];
+    window.sent = [];
+    window.reply = (message) => heard.forEach((listener) => listener(message));
+    const on = (event, listener) => event === 'msg:custom' && heard.push(listener);
+    const send = (message) => sent.push(message);
+    const model = { get: (name) => state[name], set() {}, save_changes() {}, on, off() {}, send };
+    for (const id of ['first', 'second']) widget.render({ model, el: document.getElementById(id) });
+}"""
+
+
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, demo: Assistant, shared_cache: Path) -> Iterator[tuple[str, Path]]:
     """A JupyterLab of its own: its address and the folder of its notebooks."""
@@ -251,6 +263,26 @@ def test_a_person_walks_by_keyboard_alone_and_the_notebook_hears_none_of_it(show
         page.keyboard.press("Tab")
         focused += page.evaluate("document.activeElement.matches('.panel li button')")
     assert focused == wanted
+
+
+def test_of_two_views_of_one_widget_each_hears_the_replies_to_its_own_questions(
+    browser: Browser, demo: Assistant
+) -> None:
+    view = demo.explore("Apollo 11")
+    page = browser.new_page()
+    page.set_content(f"<style>{view._css}</style><div id=first></div><div id=second></div>")
+    state = {name: getattr(view, name) for name in ("shown", "hidden", "places", "height")}
+    page.evaluate(RENDERED_TWICE, {"module": str(view._esm), "state": state})
+    for name in ("first", "second"):
+        page.locator(f"#{name}").get_by_label("Search the graph").fill(name)
+        page.keyboard.press("Enter")
+    first, second = page.evaluate("sent.filter((message) => message.do === 'search')")
+    page.evaluate("(message) => reply({ ...message, hits: [] })", second)
+    expect(page.locator("#second .told")).to_contain_text("Nothing found")
+    expect(page.locator("#first .told")).not_to_contain_text("Nothing found")
+    page.evaluate("(message) => reply({ ...message, hits: [] })", first)
+    expect(page.locator("#first .told")).to_contain_text("Nothing found")
+    page.close()
 
 
 def test_it_looks_as_it_should_by_day_and_by_night(show: Open) -> None:

@@ -47,6 +47,7 @@ function render({ model, el }) {
     container: canvas, elements: [], minZoom: 0.05, maxZoom: 4, boxSelectionEnabled: true, selectionType: "single",
     layout: { name: "null" },
   });
+  const name = Math.random(); // other views of the widget, in other windows too, hear all replies
   let number = 0; // of what was last asked
   let isBegun = false; // colours and sizes are known only once the view is in the page
   const waiting = new Map();
@@ -56,7 +57,7 @@ function render({ model, el }) {
   function request(what, more = {}) {
     number += 1;
     if (what !== "facts") say("…");
-    const sent = number;
+    const sent = `${name} ${number}`;
     return new Promise((done) => {
       waiting.set(sent, done);
       model.send({ do: what, number: sent, ...more });
