@@ -23,7 +23,7 @@ from kgllm.protocols import Exchange, Hit, Kind
 from kgllm.protocols import Step as Progress
 from kgllm.query import Query
 from kgllm.readings import Readings
-from kgllm.scoring import Scored, Scorer
+from kgllm.scoring import FEATURES, Scored, Scorer
 from kgllm.similarity import Vocabulary
 from kgllm.sketch import Sketch
 from kgllm.tables.lexicon import Lexicon
@@ -47,6 +47,7 @@ _MARGIN = 0.1  # how far below the best a reading may score and still be run
 _LEAST = 0.33  # fit below which a reading is not run
 _CLEAR = 0.6  # fit from which the words name relations, so that they describe nothing else
 _VAGUE = 0.5  # fit below which a reading that names no node comes after what the words describe
+_CLEARLY_NAMED = 0.8  # score of a name, from which a question is about what has it
 _LEAST_YES = 0.55  # the same for a yes or no, which is an answer however little it has to do with the question
 _LONGEST_READ, _LONG_TEXT = 80, 25  # tokens beyond which a question, and a text that asks nothing, is not read
 _NEAR = 0.4  # cosine from which a description is taken to be meant
@@ -80,6 +81,13 @@ class Ranked:
     def has_extreme(self) -> bool:
         """Whether it asks for the first or the greatest."""
         return (self.sketch.order if isinstance(self.sketch, Table) else self.sketch.extreme) is not None
+
+
+    @property
+    def leaves_all_names_out(self) -> bool:
+        """Whether it uses no name of a question that clearly names something: it is about all things of a kind."""
+        unused = self.scored.features[FEATURES.index("unused")]
+        return isinstance(self.sketch, Sketch) and not any(self.sketch.anchors()) and unused >= _CLEARLY_NAMED
 
 
 class EmbeddedPlanning:
@@ -136,7 +144,7 @@ class EmbeddedPlanner:
         sure = [item for item in near if item.fit >= (_LEAST_YES if item.query.form == "ask" else _LEAST)]
         if not is_named and not is_table and (not sure or sure[0].fit < _VAGUE):
             yield from self._described(links, self._expected_classes(links))
-        fitting = [item for item in sure if not item.is_of_other_kind]
+        fitting = [item for item in sure if not item.is_of_other_kind and not item.leaves_all_names_out]
         for tried, item in enumerate(fitting):
             after = [other.score for other in ranked if other.score <= item.score and other.query != item.query]
             seen = signs(item.scored, after=after, tried=tried)

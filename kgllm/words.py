@@ -385,8 +385,10 @@ def is_descending(quantities: Sequence[str], label: str, *, descending: bool) ->
 
     >>> is_descending(("birth", "date", "age", "year"), "birth date", descending=False)
     False
+    >>> is_descending(("birth", "date", "age", "year"), "is aged", descending=False)
+    True
     """
-    return descending != ("age" in label.lower().split() and "age" in quantities)
+    return descending != (stem("age") in map(stem, label.lower().split()) and "age" in quantities)
 
 
 @lru_cache(maxsize=64)  # every reading of a question asks it
