@@ -89,7 +89,7 @@ class Assistant:
         log: RunLog | None = None,
         served: Served | None = None,
     ) -> None:
-        self.workspace = workspace
+        self._workspace = workspace
         self.model = model
         self.reranker = reranker
         self.strict = strict
@@ -113,10 +113,22 @@ class Assistant:
         """End the worker processes, a model's among them, and close the files."""
         self._closed = True
         self._threads.close()
-        self.workspace.close()
+        self._workspace.close()
         for kept in (self.model, self.cache, self.log):
             if isinstance(kept, Closeable):
                 kept.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._closed
+
+    @property
+    def workspace(self) -> Workspace:
+        """The graph and all that lies beside it. Raises ``InputError`` once the assistant is closed."""
+        if self._closed:
+            raise InputError("the assistant is closed", try_next="ask inside the with statement, or open it again")
+        return self._workspace
 
     @property
     def index(self) -> Index:
@@ -244,7 +256,7 @@ class Assistant:
 
     def __repr__(self) -> str:
         model = f", model {self.model.name}" if self.model else ""
-        return f"<Assistant over {self.workspace.name}{model}>"
+        return f"<Assistant over {self._workspace.name}{model}>"
 
     @cached_property
     def _embedded(self) -> EmbeddedPlanner:
@@ -297,16 +309,15 @@ class Assistant:
 
         What hinders the one who opens hinders those who waited for it: they do not each try again for themselves.
         """
-        if self._closed:
-            raise InputError("the assistant is closed", try_next="ask inside the with statement, or open it again")
+        workspace = self.workspace
         asked = time.monotonic()
         with self._preparing:
             if self._hindered is not None and self._hindered[0] >= asked:
                 raise self._hindered[1]
             try:
-                _ = self.workspace.shapes, self.index, self._embedded  # the shapes are read while the rest is made
+                _ = workspace.shapes, self.index, self._embedded  # the shapes are read while the rest is made
                 if self.model is not None:  # then many threads ask at once, and none is to open a second one
-                    _ = self._briefing, self.workspace.fingerprint
+                    _ = self._briefing, workspace.fingerprint
             except KgllmError as error:
                 self._hindered = (time.monotonic(), error)
                 raise

@@ -38,7 +38,9 @@ _CHUNK = 500
 class Answering(Protocol):
     """What is measured: an ``Assistant``, or anything else that answers over a graph."""
 
-    workspace: Workspace
+    @property
+    def workspace(self) -> Workspace:
+        """The graph that it answers from."""
 
     @property
     def index(self) -> object:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kgllm.connection import connect
 from kgllm.errors import InputError, QuestionError
-from kgllm.lookup import classes_of, find, labels_of
+from kgllm.lookup import by_popularity, classes_of, find, labels_of
 from kgllm.memory import Fact, WorkingMemoryGraph
 from kgllm.ontology import NAME_PROPERTIES, RDF_TYPE
 from kgllm.terms import BNode, Literal, Namespaces, Node, Triple, URIRef, clean, n3
@@ -27,10 +27,10 @@ __all__ = ["Exploration", "Group"]
 
 MANY = 12  # neighbours by one property: more than these are one group, which gives out as many at a time
 COUNTED = 10_000  # neighbours of a group are counted up to this number
-_AT_ONCE = 60  # neighbours that one step shows, before more properties become groups
+_AT_ONCE = 30  # neighbours that one step shows, before more properties become groups
 _CHUNK = 300  # nodes or properties asked for in a query
 _PAIRS = 2_000  # pairs of nodes asked for in a query
-_NEAREST = 5
+_NEAREST = 8
 _SAME = 0.9  # score of a hit that is what was named, perhaps misspelt
 
 
@@ -80,6 +80,7 @@ class Exploration:
         typed = {o for _, p, o in self._known if p == RDF_TYPE} - {end for s, _, o in drawn for end in (s, o)}
         self._laid = _Laid(tuple(node for node in nodes if node not in typed), tuple(drawn))
         self._past: list[_Laid] = []
+        self.note = ""  # what a person has to be told of how it begins
         if kg is not None:
             self._name(self._laid.nodes, self._laid.facts)
         for s, p, o in self._known:
@@ -92,13 +93,14 @@ class Exploration:
 
         Raises ``InputError`` if nothing has that name.
         """
-        iri = _called(node, kg)
+        iri, note = _called(node, kg)
         memory = WorkingMemoryGraph(f"around {clean(node)}", prefixes=kg.workspace.namespaces.prefixes)
         memory.roles[iri] = "topic"
         begun = cls(kg, memory)
         begun.add(iri)
         begun.expand(iri)
         begun._past.clear()
+        begun.note = note
         return begun
 
     @property
@@ -208,12 +210,12 @@ class Exploration:
             groups.append(Group(node, prop, is_outgoing, int(str(rows[0][0])), cls=cls))
         return groups
 
-    def connect(self, start: URIRef, end: URIRef) -> int:
-        """Show the shortest ways between two nodes. The number of facts on them, 0 if none was found."""
+    def connect(self, start: URIRef, end: URIRef) -> list[Triple]:
+        """Show the shortest ways between two nodes. The facts on them, none if no way was found."""
         workspace = self._graph.workspace
         found = connect(workspace.store, start, end, timeout_s=workspace.timeout_s)
         self._grow([node for s, _, o in found for node in (s, o)], found)
-        return len(found)
+        return found
 
     def hide(self, nodes: Collection[Node | Group]) -> None:
         """Take nodes and groups away, with their facts."""
@@ -333,25 +335,38 @@ class Exploration:
         self.labels |= labels_of(workspace, [term for term in terms if term not in self.labels])
 
 
-def _called(name: str, kg: Assistant) -> URIRef:
-    """The node of an IRI, a CURIE or a name; where there is an index, a name may be nearly right."""
+def _called(name: str, kg: Assistant) -> tuple[URIRef, str]:
+    """The node of an IRI, a CURIE or a name, and what a person has to be told of the choice.
+
+    Where there is an index a name may be nearly right. Of several nodes with the name, the one that has it as its label
+    comes before those that have it besides, and one of many facts before one of few.
+    """
     workspace = kg.workspace
-    if workspace.namespaces.expand(name) is None:
-        try:
-            hits = kg.search(name, k=_NEAREST)
-        except InputError:  # the graph is too large to be indexed unasked
-            hits = []
-        if best := [hit for hit in hits if hit.score >= _SAME]:
-            return min(best, key=lambda hit: (hit.kind != "node", -hit.score)).iri
-        near = ", ".join(dict.fromkeys(clean(kg.index.label(hit.iri), cap=60) for hit in hits))
-    else:
-        near = ""
-    if near or not (found := find(workspace, name)):
-        raise InputError(
-            f"nothing in {workspace.name} is called {clean(name, cap=80)!r}",
-            try_next=f"one of the nearest: {near}" if near else "an IRI, a CURIE, or a label of the graph",
-        )
-    return found[0]
+    if workspace.namespaces.expand(name) is not None:
+        if found := find(workspace, name):
+            return found[0], ""
+        raise _nothing(name, kg, "an IRI, a CURIE, or a label of the graph")
+    try:
+        hits = [hit for hit in kg.search(name, k=_NEAREST) if hit.kind != "property"]
+    except InputError:  # the graph is too large to be indexed unasked
+        if found := find(workspace, name):
+            return found[0], ""
+        raise _nothing(name, kg, "an IRI, a CURIE, or a label of the graph") from None
+    labels = {hit.iri: kg.index.label(hit.iri) for hit in hits}
+    same = [hit for hit in hits if hit.score >= _SAME]
+    if not same:
+        near = ", ".join(dict.fromkeys(clean(label, cap=60) for label in labels.values()))
+        raise _nothing(name, kg, f"one of the nearest: {near}" if near else "a label of the graph")
+    exact = by_popularity(workspace, [hit.iri for hit in same if labels[hit.iri].lower() == name.strip().lower()])
+    if exact:
+        others = ", ".join(clean(workspace.namespaces.curie(iri), cap=60) for iri in exact[1:4])
+        return exact[0], f"also called {clean(name, cap=60)}: {others}" if others else ""
+    best = min(same, key=lambda hit: (hit.kind != "node", -hit.score)).iri
+    return best, f"{clean(labels[best], cap=60)} is what comes nearest to “{clean(name, cap=60)}”"
+
+
+def _nothing(name: str, kg: Assistant, try_next: str) -> InputError:
+    return InputError(f"nothing in {kg.workspace.name} is called {clean(name, cap=80)!r}", try_next=try_next)
 
 
 def _fact(node: URIRef, prop: URIRef, end: Any, is_outgoing: bool) -> Triple:

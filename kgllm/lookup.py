@@ -20,7 +20,7 @@ from kgllm.ontology_reading import whole
 from kgllm.terms import Literal, Namespaces, Node, Term, Triple, URIRef, clean, local_name, n3, readable
 from kgllm.workspace import Workspace
 
-__all__ = ["Facts", "NodeView", "Ring", "classes_of", "find", "labels_of", "named", "show", "shown"]
+__all__ = ["Facts", "NodeView", "Ring", "by_popularity", "classes_of", "find", "labels_of", "named", "show", "shown"]
 
 _CHUNK = 300
 _CANDIDATES = 20
@@ -251,7 +251,7 @@ def named(workspace: Workspace, text: str) -> list[URIRef]:
         exact = _nodes_with_name(workspace, "", f"FILTER(LCASE(STR(?o)) = {n3(Literal(wanted.lower()))})")
     terms = _ontology_terms(workspace.ontology, lambda name: name.lower() == wanted.lower())
     found = list(dict.fromkeys([*exact, *terms])) or _with_local_name(workspace, wanted)
-    return _by_popularity(workspace, found)
+    return by_popularity(workspace, found)
 
 
 def _near(workspace: Workspace, text: str) -> list[URIRef]:
@@ -262,7 +262,7 @@ def _near(workspace: Workspace, text: str) -> list[URIRef]:
     conditions = " && ".join(f"CONTAINS(LCASE(STR(?o)), {n3(Literal(word))})" for word in words)
     nodes = _nodes_with_name(workspace, "", f"FILTER({conditions})")
     terms = _ontology_terms(workspace.ontology, lambda name: all(word in name.lower() for word in words))
-    return _by_popularity(workspace, list(dict.fromkeys([*nodes, *terms])))[:_CANDIDATES]
+    return by_popularity(workspace, list(dict.fromkeys([*nodes, *terms])))[:_CANDIDATES]
 
 
 def _nodes_with_name(workspace: Workspace, before: str, after: str) -> list[URIRef]:
@@ -303,7 +303,8 @@ def _occurs(workspace: Workspace, iri: URIRef) -> bool:
     )
 
 
-def _by_popularity(workspace: Workspace, iris: Sequence[URIRef]) -> list[URIRef]:
+def by_popularity(workspace: Workspace, iris: Sequence[URIRef]) -> list[URIRef]:
+    """Some nodes, those in the most triples first."""
     if len(iris) < 2:
         return list(iris)
     query = (

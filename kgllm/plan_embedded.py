@@ -82,7 +82,6 @@ class Ranked:
         """Whether it asks for the first or the greatest."""
         return (self.sketch.order if isinstance(self.sketch, Table) else self.sketch.extreme) is not None
 
-
     @property
     def leaves_all_names_out(self) -> bool:
         """Whether it uses no name of a question that clearly names something: it is about all things of a kind."""

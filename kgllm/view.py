@@ -12,11 +12,12 @@ from kgllm.drawing import OTHER_COLOUR, PALETTE, fitted, text_width, theme
 from kgllm.errors import BackendError, InputError, KgllmError
 from kgllm.exploration import COUNTED, Exploration, Group
 from kgllm.lookup import Facts, show
+from kgllm.memory import WorkingMemoryGraph
 from kgllm.ontology import RDF_TYPE
 from kgllm.opening import over
 from kgllm.pages import answer_html, memory_html, unique
 from kgllm.spreading import spread
-from kgllm.terms import Literal, Node, URIRef, clean, local_name, readable
+from kgllm.terms import Literal, Node, Triple, URIRef, clean, local_name, readable
 
 try:
     import anywidget
@@ -31,7 +32,6 @@ except ImportError as error:
 if TYPE_CHECKING:
     from kgllm.answer import Answer
     from kgllm.assistant import Assistant
-    from kgllm.memory import WorkingMemoryGraph
 
 __all__ = ["GraphView", "view_of"]
 
@@ -42,8 +42,14 @@ _HITS = 8
 
 def view_of(kg: Assistant | None, begun: str | WorkingMemoryGraph, *, height: int) -> GraphView:
     """The view that begins at a node of a graph, or with a memory."""
-    explored = Exploration.at(_graph(kg), begun) if isinstance(begun, str) else Exploration(kg, begun)
-    return GraphView(explored, height=height)
+    if isinstance(begun, str):
+        return GraphView(Exploration.at(_graph(kg), begun), height=height)
+    if not isinstance(begun, WorkingMemoryGraph):
+        raise InputError(
+            f"a {type(begun).__name__} is no node to begin at",
+            try_next="give an IRI, a CURIE or a name; others are found with the view's search box",
+        )
+    return GraphView(Exploration(kg, begun), height=height)
 
 
 def _graph(kg: Assistant | None) -> Assistant:
@@ -131,6 +137,10 @@ class GraphView(anywidget.AnyWidget):
         wanted = str(message.get("do"))
         reply: Mapping[str, Any]
         try:
+            if self._explored.kg is not None and self._explored.kg.closed:
+                raise InputError(
+                    "the graph of this view is closed", try_next="open it with kgllm.open and explore again"
+                )
             reply = self._work[wanted](message) if wanted in self._work else {"error": f"{wanted} is nothing to do"}
         except KgllmError as error:
             reply = {"error": clean(error.what), "next": clean(error.try_next or error.why or "")}
@@ -152,16 +162,21 @@ class GraphView(anywidget.AnyWidget):
             raise InputError(f"{what} has no facts of its own to look up")
         return term
 
-    def _grown(self, count: int, said: str) -> Mapping[str, Any]:
+    def _grown(self, grow: Callable[[], int], said: str) -> Mapping[str, Any]:
+        before = len(self._explored.facts)
+        count = grow()
+        facts = len(self._explored.facts) - before
         self._draw()
-        return {"note": f"{said}: {count:,} more" if count else f"{said}: nothing new"}
+        if count:
+            return {"note": f"{said}: {count:,} more"}
+        return {"note": f"{said}: all were shown, {counted(facts, 'fact')} more" if facts else f"{said}: nothing new"}
 
     def _expand(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
         term = self._term(message)
         if isinstance(term, Group):
-            return self._grown(self._explored.open(term), f"{self._word(term.property)} opened")
+            return self._grown(lambda: self._explored.open(term), f"{self._word(term.property)} opened")
         node = self._node(message)
-        return self._grown(self._explored.expand(node), f"{self._label(node)} expanded")
+        return self._grown(lambda: self._explored.expand(node), f"{self._label(node)} expanded")
 
     def _add(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
         node = self._node(message)
@@ -180,7 +195,9 @@ class GraphView(anywidget.AnyWidget):
         found = self._explored.connect(*ends)
         self._draw()
         names = " and ".join(map(self._label, ends))
-        return {"note": f"{names}: {counted(found, 'fact')} between them" if found else f"no path between {names}"}
+        way = [self._edge_id(triple) for triple in found]
+        note = f"{names}: {counted(len(found), 'fact')} between them" if found else f"no path between {names}"
+        return {"note": note, "way": way}
 
     def _undo(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         self._explored.undo()
@@ -257,8 +274,7 @@ class GraphView(anywidget.AnyWidget):
         edges = []
         for fact in explored.facts:
             s, p, o = fact.triple
-            key = f"{self._id(s)}-{self._id(p)}-{self._id(o)}"
-            edges.append(self._line(key, s, p, o) | {"entailed": fact.rule is not None})
+            edges.append(self._line(self._edge_id(fact.triple), s, p, o) | {"entailed": fact.rule is not None})
         for group in explored.groups:
             nodes.append(self._group_box(group))
             ends = (group.node, group) if group.is_outgoing else (group, group.node)
@@ -278,6 +294,7 @@ class GraphView(anywidget.AnyWidget):
             ],
             "canUndo": explored.can_undo,
             "isLive": explored.kg is not None,
+            "note": explored.note,
         }
 
     def _place(self, nodes: Sequence[Mapping[str, Any]], edges: Sequence[Mapping[str, Any]]) -> None:
@@ -300,6 +317,7 @@ class GraphView(anywidget.AnyWidget):
         return {
             "id": self._id(node),
             **_sized(self._label(node)),
+            "name": self._label(node),
             "kind": "literal" if isinstance(node, Literal) else "node",
             "cls": self._id(cls) if cls is not None else "",
             "colour": self._colour(cls),
@@ -312,15 +330,25 @@ class GraphView(anywidget.AnyWidget):
         return {
             "id": self._id(group),
             **_sized(f"{count} {kind}"),
+            "name": f"{count} {kind}: {self._said_of(group)}",
             "kind": "group",
             "cls": self._id(group.cls) if group.cls is not None else "",
             "colour": self._colour(group.cls),
         }
 
+    def _said_of(self, group: Group) -> str:
+        """What the members of a group have to do with its node: "Germany, has city", or "located in, Germany"."""
+        parts = [self._label(group.node), self._word(group.property), "…"]
+        return " → ".join(parts if group.is_outgoing else reversed(parts))
+
+    def _edge_id(self, triple: Triple) -> str:
+        return "-".join(map(self._id, triple))
+
     def _line(self, key: str, start: Node | Group, prop: URIRef, end: Node | Group) -> dict[str, Any]:
         label = fitted(self._word(prop), 10, 120)
         ends = {"source": self._id(start), "target": self._id(end)}
-        return {"id": key, **ends, "label": label, "property": self._id(prop), "entailed": False}
+        named = {"label": label, "name": self._word(prop), "property": self._id(prop)}
+        return {"id": key, **ends, **named, "entailed": False}
 
     def _colour(self, cls: URIRef | None) -> str:
         return (self._colours.get(cls) if cls is not None else None) or OTHER_COLOUR

@@ -191,7 +191,7 @@ def test_two_nodes_are_connected_by_facts_of_the_graph(demo: Assistant) -> None:
     begun = Exploration.at(demo, "Gemini 8")
     begun.hide(begun.nodes[1:])
     begun.add(MOON)
-    assert begun.connect(GEMINI, MOON) >= 2
+    assert len(begun.connect(GEMINI, MOON)) >= 2
     assert ARMSTRONG in begun.nodes
     assert are_in_the_graph(demo, [fact.triple for fact in begun.facts])
 
@@ -199,7 +199,7 @@ def test_two_nodes_are_connected_by_facts_of_the_graph(demo: Assistant) -> None:
 def test_nothing_connects_what_nothing_joins(small: Assistant) -> None:
     begun = Exploration.at(small, "Hub")
     before = laid(begun)
-    assert begun.connect(HUB, URIRef(EX + "nowhere")) == 0
+    assert begun.connect(HUB, URIRef(EX + "nowhere")) == []
     assert laid(begun) == before
 
 

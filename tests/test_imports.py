@@ -34,7 +34,19 @@ OVER_THE_GRAPH = {
     "stages",
     "verify",
 }  # verbs of the SDK over a workspace
-FACES = {"cli", "settings", "opening", "display", "markup", "page_picture", "pages", "view", "doctor", "magics"}
+FACES = {
+    "__main__",
+    "cli",
+    "settings",
+    "opening",
+    "display",
+    "markup",
+    "page_picture",
+    "pages",
+    "view",
+    "doctor",
+    "magics",
+}
 HEAVY = {
     "numpy", "rdflib", "pyoxigraph", "faiss", "onnxruntime", "torch", "httpx2", "networkx", "rich", "pydantic", "scipy",
     "pyshacl", "sentence_transformers", "pandas", "IPython", "anywidget",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kgllm import Assistant
+from kgllm import Assistant, InputError
 from kgllm.errors import BackendError
 from kgllm.exploration import COUNTED, Group
 from kgllm.memory import WorkingMemoryGraph
@@ -19,7 +19,7 @@ from kgllm.view import GraphView
 from tests.shown import HOSTILE, Page, answer, is_harmless
 from tests.test_exploration import APOLLO, ARMSTRONG, COMMANDER, SMALL
 from tests.test_workspace import serve
-from tests.turtle import PREFIXES, parse
+from tests.turtle import EX, PREFIXES, parse
 
 Asked = Callable[..., dict[str, Any]]
 
@@ -280,3 +280,44 @@ def test_without_anywidget_it_says_what_to_install(demo: Assistant, monkeypatch:
     with pytest.raises(BackendError) as raised:
         demo.explore("Apollo 11")
     assert raised.value.try_next == "pip install 'kgllm[notebook]'"
+
+
+def test_a_name_that_several_have_or_that_is_misspelt_is_not_settled_in_silence(
+    demo: Assistant, open_cached: Callable[..., Assistant]
+) -> None:
+    assert demo.explore("Apollo 11").shown["note"] == ""
+    assert demo.explore("Apolo 11").shown["note"] == "Apollo 11 is what comes nearest to “Apolo 11”"
+    kg = open_cached(
+        PREFIXES
+        + """
+        :chase a :Verb ; rdfs:label "chase" ; skos:altLabel "dog" ; :of :x, :y, :z . :x :of :chase . :y :of :chase .
+        :dog a :Noun ; rdfs:label "dog" ; :of :x . :dog2 a :Noun ; rdfs:label "dog" ; :of :x, :y .
+        """.replace("skos:altLabel", "<http://www.w3.org/2004/02/skos/core#altLabel>")
+    )
+    view = kg.explore("dog")
+    assert view._explored.nodes[0] == URIRef(EX + "dog2")  # labelled so, and with more facts than the other
+    assert view.shown["note"].startswith("also called dog: ")
+
+
+def test_a_closed_graph_is_said_to_be_closed(open_cached: Callable[..., Assistant]) -> None:
+    kg = open_cached(SMALL)
+    view = kg.explore("Hub")
+    kg.close()
+    for wanted, more in (("expand", {"node": ids(view)["Alpha"]}), ("search", {"text": "alpha"}), ("ask", {})):
+        assert asked_of(view)(wanted, **more)["error"] == "the graph of this view is closed"
+    with pytest.raises(InputError, match="closed"):
+        kg.explore("Hub")
+    with pytest.raises(InputError, match="closed"):
+        kg.info()
+
+
+def test_only_a_name_or_a_memory_is_a_beginning(demo: Assistant) -> None:
+    with pytest.raises(InputError, match="list"):
+        demo.explore(["Apollo 11", "Apollo 12"])  # type: ignore[arg-type]
+
+
+def test_names_that_do_not_fit_are_told_in_full(open_cached: Callable[..., Assistant]) -> None:
+    view = open_cached(SMALL).explore("Hub")
+    (group,) = [node for node in view.shown["nodes"] if node["label"] == "30 × person"]
+    assert group["name"] == "30 × person: … → lives → Hub"
+    assert {node["name"] for node in view.shown["nodes"]} >= {"Hub", "Alpha"}

@@ -226,6 +226,33 @@ def test_a_person_walks_with_the_mouse(show: Open, tmp_path: Path) -> None:
         assert is_right(tmp_path / name)
 
 
+def test_what_scrolls_or_shrinks_around_the_view_moves_no_box_from_under_the_pointer(show: Open) -> None:
+    page = show(DEMO + "kg.explore('Apollo 11')")
+    view = view_of(page)
+    page.mouse.click(*point(page, "Columbia"))
+    expect(view.locator(".panel h3")).to_have_text("Columbia")
+    page.set_viewport_size({"width": 1400, "height": 600})
+    scrolled = view.evaluate("""(view) => {
+        for (let around = view; around; around = around.parentElement) {
+            const before = around.scrollTop;
+            around.scrollTop += before > 60 ? -60 : 60;
+            if (around.scrollTop !== before) return around.scrollTop - before;
+        }
+        return 0;
+    }""")
+    assert scrolled
+    page.mouse.click(*point(page, "Neil Armstrong"))
+    expect(view.locator(".panel h3")).to_have_text("Neil Armstrong")
+    page.set_viewport_size({"width": 900, "height": 900})
+    expect(view).to_have_class("kgllm-view narrow")
+    page.wait_for_timeout(300)
+    stage = view.locator(".canvas").bounding_box()
+    assert stage is not None
+    assert stage["width"] > 300
+    for box in boxes(page).values():
+        assert box["x1"] >= 0 and box["x2"] <= stage["width"] and box["y2"] <= stage["height"]  # noqa: PT018
+
+
 def test_a_person_walks_by_keyboard_alone_and_the_notebook_hears_none_of_it(show: Open) -> None:
     page = show(DEMO + "kg.explore('Apollo 11')")
     view = view_of(page)

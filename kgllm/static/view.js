@@ -27,14 +27,14 @@ function render({ model, el }) {
     turtle: button("Turtle", "Save the facts shown as Turtle"),
   };
   const said = make("span", { class: "status", role: "status" });
-  bar.append(find, ...Object.values(buttons), said);
+  bar.append(find, ...Object.values(buttons));
 
   const stage = make("div", {
     class: "stage", tabindex: "0", role: "application",
     "aria-label": "Graph. Arrow keys go from node to node, Enter shows facts, E expands, P pins, Delete hides, Control Z takes back.",
   });
   const canvas = make("div", { class: "canvas" });
-  stage.append(canvas);
+  stage.append(canvas, said);
   const panel = make("div", { class: "panel", tabindex: "0", role: "region", "aria-label": "Facts" });
   const question = make("input", { placeholder: "Ask within what is shown", "aria-label": "Ask within what is shown" });
   const ask = make("form", {}, [question, button("Ask", "Answer from what is shown alone", "submit")]);
@@ -47,6 +47,10 @@ function render({ model, el }) {
     container: canvas, elements: [], minZoom: 0.05, maxZoom: 4, boxSelectionEnabled: true, selectionType: "single",
     layout: { name: "null" },
   });
+  for (const event of ["pointerdown", "mousedown", "mousemove", "touchstart", "wheel"]) {
+    // What scrolls around the stage tells nobody; without this a click would land where the box was before.
+    stage.addEventListener(event, () => cy.renderer().invalidateContainerClientCoordsCache(), { capture: true, passive: true });
+  }
   const name = Math.random(); // other views of the widget, in other windows too, hear all replies
   let number = 0; // of what was last asked
   let isBegun = false; // colours and sizes are known only once the view is in the page
@@ -87,6 +91,7 @@ function render({ model, el }) {
     draw();
     cy.resize(); // the legend took its room
     fit();
+    if (model.get("shown").note) say(model.get("shown").note);
     const topics = cy.nodes("[role = 'topic']");
     if (topics.length === 1 && model.get("shown").isLive) {
       choose(topics[0]);
@@ -141,6 +146,7 @@ function render({ model, el }) {
   function draw() {
     const { nodes, edges, classes, properties, canUndo, isLive } = model.get("shown");
     const wanted = new Set([...nodes, ...edges].map((one) => one.id));
+    const before = cy.nodes().length;
     cy.startBatch();
     cy.elements().filter((one) => !wanted.has(one.id())).remove();
     const fresh = cy.collection();
@@ -155,6 +161,7 @@ function render({ model, el }) {
     restyle();
     move(cy.nodes().difference(fresh));
     if (fresh.nonempty() && fresh.length < cy.nodes().length) bringIntoView(fresh);
+    else if (cy.nodes().length < before / 2) fit();
     cy.nodes().forEach((node) => void (node.hasClass("pinned") ? node.lock() : node.unlock()));
     filter();
     fillLegend(classes, properties);
@@ -187,10 +194,13 @@ function render({ model, el }) {
   }
 
   function bringIntoView(fresh) {
-    const [xs, ys] = [fresh.map((node) => node.position("x")), fresh.map((node) => node.position("y"))];
     const { x1, y1, x2, y2 } = cy.extent();
-    const isInside = Math.min(...xs) > x1 && Math.max(...xs) < x2 && Math.min(...ys) > y1 && Math.max(...ys) < y2;
-    if (!isInside) setTimeout(() => { if (!cy.destroyed()) isCalm() ? fit() : cy.animate({ fit: { eles: cy.elements(":visible"), padding: 30 }, duration: 250 }); }, isCalm() ? 0 : 260);
+    const isInside = fresh.toArray().every((node) => {
+      const { x, y } = place(node.id());
+      const half = node.data("width") / 2 + 10;
+      return x - half > x1 && x + half < x2 && y - 25 > y1 && y + 25 < y2;
+    });
+    if (!isInside) setTimeout(() => !cy.destroyed() && fit(), isCalm() ? 0 : 260);
   }
 
   function keepPlaces(nodes) {
@@ -246,8 +256,10 @@ function render({ model, el }) {
 
   async function showFacts(node) {
     if (node.data("kind") !== "node") {
-      told.replaceChildren(make("h3", {}, [make("bdi", {}, [node.data("label")])]),
-        make("p", { class: "dim" }, [node.data("kind") === "group" ? "Expand shows the next of them." : "a value"]));
+      const isGroup = node.data("kind") === "group";
+      told.replaceChildren(make("h3", {}, [make("bdi", {}, [isGroup ? node.data("label") : node.data("name")])]),
+        ...(isGroup ? [make("p", {}, [make("bdi", {}, [node.data("name")])])] : []),
+        make("p", { class: "dim" }, [isGroup ? "Expand shows the next of them." : "a value"]));
       return;
     }
     const { of, description, kinds, groups } = await request("facts", { node: node.id() });
@@ -335,9 +347,13 @@ function render({ model, el }) {
     say(`${chosen.length} ${isOn ? "pinned" : "free again"}`);
   }
 
-  function path() {
+  async function path() {
     const [from, to] = selected().map((node) => node.id());
-    if (to) request("connect", { from, to });
+    if (!to) return;
+    const { way } = await request("connect", { from, to });
+    cy.elements().unselect();
+    cy.edges().removeClass("near");
+    way.forEach((id) => cy.getElementById(id).addClass("near"));
   }
 
   function nearest(dx, dy) {
@@ -385,6 +401,8 @@ function render({ model, el }) {
   cy.on("dragfree", "node", (event) => keepPlaces(event.target.union(selected())));
   cy.on("mouseover", "edge", (event) => event.target.addClass("near"));
   cy.on("mouseout", "edge", selectionChanged);
+  cy.on("mouseover", "node, edge", (event) => { canvas.title = event.target.data("name"); });
+  cy.on("mouseout", "node, edge", () => { canvas.title = ""; });
   buttons.expand.addEventListener("click", expand);
   buttons.hide.addEventListener("click", hide);
   buttons.pin.addEventListener("click", pin);
@@ -395,7 +413,11 @@ function render({ model, el }) {
   // ---- files
 
   buttons.png.addEventListener("click", async () => {
-    save(await cy.png({ full: true, scale: 2, bg: colours().paper, output: "blob-promise" }), "graph.png");
+    const chosen = selected();
+    cy.batch(() => { chosen.unselect(); cy.edges().removeClass("near"); });
+    const picture = await cy.png({ full: true, scale: 2, bg: colours().paper, output: "blob-promise" });
+    chosen.select();
+    save(picture, "graph.png");
   });
   buttons.svg.addEventListener("click", () => save(new Blob([asSvg(cy, colours())], { type: "image/svg+xml" }), "graph.svg"));
   buttons.turtle.addEventListener("click", async () => {
@@ -429,10 +451,13 @@ function render({ model, el }) {
   watched.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "class"] });
   scheme.addEventListener("change", recoloured);
   const resized = new ResizeObserver(() => {
+    root.classList.toggle("narrow", root.clientWidth < 720);
     if (!canvas.clientWidth) return;
     cy.resize();
     if (!isBegun) begin();
+    else fit();
   });
+  resized.observe(root);
   resized.observe(canvas);
   root.cytoscape = cy; // for those who look into it from outside
 
