@@ -295,7 +295,8 @@ class Exploration:
             if group.taken or group.key() not in kept:
                 kept[group.key()] = group
         new = shown[len(self.nodes) :]
-        self._name([*new, *(group.cls for group in groups if group.cls is not None)], facts)
+        of_groups = [term for group in groups for term in (group.property, group.cls) if term is not None]
+        self._name([*new, *of_groups], facts)
         left = tuple(group for group in kept.values() if group.count > group.taken)
         more = len(new) + max(0, len(left) - len(self.groups))
         self._lay(_Laid(shown, drawn, left))

@@ -191,12 +191,13 @@ class GraphView(anywidget.AnyWidget):
         text = str(message.get("text", "")).strip()
         kg = _graph(self._explored.kg)
         hits = [hit for hit in kg.search(text, k=_HITS) if hit.kind != "property"] if text else []
-        labels = kg.index.labels([hit.iri for hit in hits])
+        described = kg.index.described(hit.iri for hit in hits)
+        types = {hit.iri: described[hit.iri].types[:2] if hit.iri in described else () for hit in hits}
+        labels = kg.index.labels(term for iri, classes in types.items() for term in (iri, *classes))
         self._explored.labels |= {iri: label for iri, label in labels.items() if iri not in self._explored.labels}
         found = []
         for hit in hits:
-            described = kg.index.described([hit.iri]).get(hit.iri)
-            kinds = ", ".join(map(self._word, described.types[:2])) if described is not None else hit.kind
+            kinds = ", ".join(map(self._word, types[hit.iri])) or ("" if hit.iri in described else hit.kind)
             found.append({**self._end(hit.iri), "kind": kinds})
         return {"hits": found}
 
