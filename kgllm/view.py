@@ -282,10 +282,11 @@ class GraphView(anywidget.AnyWidget):
         }
 
     def _place(self, nodes: Sequence[Mapping[str, Any]], edges: Sequence[Mapping[str, Any]]) -> None:
-        """Find places for what has none yet; the others give way to it, but for those that are pinned."""
-        known = {key: place for key, place in self.places.items() if isinstance(place, list | tuple)}
-        if all(node["id"] in known for node in nodes):
+        """Find places for what comes, back where it was if it was shown before; others give way, but for the pinned."""
+        shown = {node["id"] for node in self.shown.get("nodes", ())}
+        if all(node["id"] in shown for node in nodes):
             return
+        known = {key: place for key, place in self.places.items() if isinstance(place, list | tuple)}
         pinned = {key for key, (_, _, is_pinned) in known.items() if is_pinned}
         places = spread(
             {node["id"]: (node["width"], _HEIGHT) for node in nodes},

@@ -18,6 +18,7 @@ from kgllm.testing import ScriptedModel
 from kgllm.view import GraphView
 from tests.shown import HOSTILE, Page, answer, is_harmless
 from tests.test_exploration import APOLLO, ARMSTRONG, COMMANDER, SMALL
+from tests.test_spreading import meeting
 from tests.test_workspace import serve
 from tests.turtle import PREFIXES, parse
 
@@ -165,6 +166,17 @@ def test_hide_and_undo(view: GraphView, ask: Asked) -> None:
     assert ids(view) == before
     assert view.places == places
     assert not view.shown["canUndo"]
+
+
+def test_what_comes_back_lies_on_nothing(view: GraphView, ask: Asked) -> None:
+    for name in ("Neil Armstrong", "Moon", "Eagle"):
+        ask("expand", node=ids(view)[name])
+        ask("undo")
+    for name in ("Moon", "Neil Armstrong", "Eagle"):
+        ask("expand", node=ids(view)[name])
+    sizes = {node["id"]: (float(node["width"]), 30.0) for node in view.shown["nodes"]}
+    assert len(sizes) > 30
+    assert meeting({key: view.places[key][:2] for key in sizes}, sizes) == []
 
 
 def test_the_view_answers_from_what_is_shown_alone(view: GraphView, ask: Asked) -> None:
