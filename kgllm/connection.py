@@ -32,7 +32,7 @@ def connect(store: GraphStore, start: URIRef, end: URIRef, *, timeout_s: float) 
     seen = [{start}, {end}]
     for _ in range(_LONGEST):
         nearer = 0 if len(ends[0]) <= len(ends[1]) else 1
-        found = set(_facts(store, sorted(ends[nearer]), deadline))
+        found = sorted(set(_facts(store, sorted(ends[nearer]), deadline)))  # the same ways each time
         met.add_edges_from((s, o, (s, p, o)) for s, p, o in found)
         ends[nearer] = {node for s, _, o in found for node in (s, o) if isinstance(node, URIRef)} - seen[nearer]
         seen[nearer] |= ends[nearer]

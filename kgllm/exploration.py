@@ -161,7 +161,7 @@ class Exploration:
         ends = [end for (end,) in self._graph.workspace.store.select(query).rows if isinstance(end, URIRef | BNode)]
         found = [_fact(group.node, group.property, end, group.is_outgoing) for end in ends]
         left = replace(group, taken=group.taken + len(ends) if ends else max(group.count, group.taken))
-        return self._grow(ends, [*found, *self._between(ends, ends)], [left])
+        return self._grow([group.node, *ends], [*found, *self._between(ends, ends)], [left])
 
     def _neighbours(self, node: URIRef, is_outgoing: bool) -> dict[URIRef, list[Any]]:
         """The first neighbours of a node by each property, at most one more than ``MANY``; no hub is walked."""
@@ -296,8 +296,9 @@ class Exploration:
         for group in groups:
             if group.taken or group.key() not in kept:
                 kept[group.key()] = group
-        new = [node for node in shown if node not in set(self.nodes)]
-        self._name([*new, *(group.cls for group in groups if group.cls is not None)], facts)
+        new = shown[len(self.nodes) :]
+        of_groups = [term for group in groups for term in (group.property, group.cls) if term is not None]
+        self._name([*new, *of_groups], facts)
         left = tuple(group for group in kept.values() if group.count > group.taken)
         more = len(new) + max(0, len(left) - len(self.groups))
         self._lay(_Laid(shown, drawn, left))
@@ -319,6 +320,8 @@ class Exploration:
             yield from store.select(f"SELECT ?s ?p ?o WHERE {{ VALUES (?s ?o) {{ {values} }} ?s ?p ?o }}").rows  # type: ignore[misc]
 
     def _take_in(self, fact: Fact, memory: WorkingMemoryGraph) -> None:
+        if fact.triple in memory:
+            return
         if fact.rule is None:
             memory.assert_triple(fact.triple)
             return

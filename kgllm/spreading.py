@@ -20,6 +20,7 @@ Point: TypeAlias = tuple[float, float]
 
 _ACROSS, _DOWN = 260.0, 135.0  # pixels between joined boxes, which are wider than high
 _ROOM = 14.0  # pixels between boxes
+_ROUNDED = 1.01  # pixels of it that are lost where places are rounded
 _BETWEEN = 60.0  # pixels between parts that nothing joins
 _ROW = 1500.0  # width, from which on such parts begin a new row
 _SMALL = 120  # nodes of a part, up to which Kamada and Kawai take less than a fifth of a second
@@ -148,7 +149,7 @@ def _apart(places: Mapping[str, Point], sizes: Mapping[str, Point], *, fixed: Co
                     break
                 across = (sizes[a][0] + sizes[b][0]) / 2 + _ROOM - abs(moved[a][0] - moved[b][0])
                 down = height - abs(moved[b][1] - moved[a][1])
-                if across <= 0.01 or down <= 0.01 or (a in fixed and b in fixed):
+                if across <= _ROUNDED or down <= _ROUNDED or (a in fixed and b in fixed):
                     continue
                 is_done = False
                 axis, by = (1, down) if down <= across else (0, across)

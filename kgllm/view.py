@@ -208,12 +208,13 @@ class GraphView(anywidget.AnyWidget):
         text = str(message.get("text", "")).strip()
         kg = _graph(self._explored.kg)
         hits = [hit for hit in kg.search(text, k=_HITS) if hit.kind != "property"] if text else []
-        labels = kg.index.labels([hit.iri for hit in hits])
+        described = kg.index.described(hit.iri for hit in hits)
+        types = {hit.iri: described[hit.iri].types[:2] if hit.iri in described else () for hit in hits}
+        labels = kg.index.labels(term for iri, classes in types.items() for term in (iri, *classes))
         self._explored.labels |= {iri: label for iri, label in labels.items() if iri not in self._explored.labels}
         found = []
         for hit in hits:
-            described = kg.index.described([hit.iri]).get(hit.iri)
-            kinds = ", ".join(map(self._word, described.types[:2])) if described is not None else hit.kind
+            kinds = ", ".join(map(self._word, types[hit.iri])) or ("" if hit.iri in described else hit.kind)
             found.append({**self._end(hit.iri), "kind": kinds})
         return {"hits": found}
 
@@ -298,10 +299,11 @@ class GraphView(anywidget.AnyWidget):
         }
 
     def _place(self, nodes: Sequence[Mapping[str, Any]], edges: Sequence[Mapping[str, Any]]) -> None:
-        """Find places for what has none yet; the others give way to it, but for those that are pinned."""
-        known = {key: place for key, place in self.places.items() if isinstance(place, list | tuple)}
-        if all(node["id"] in known for node in nodes):
+        """Find places for what comes, back where it was if it was shown before; others give way, but for the pinned."""
+        shown = {node["id"] for node in self.shown.get("nodes", ())}
+        if all(node["id"] in shown for node in nodes):
             return
+        known = {key: place for key, place in self.places.items() if isinstance(place, list | tuple)}
         pinned = {key for key, (_, _, is_pinned) in known.items() if is_pinned}
         places = spread(
             {node["id"]: (node["width"], _HEIGHT) for node in nodes},

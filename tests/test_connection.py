@@ -46,6 +46,12 @@ def test_a_class_that_both_are_in_is_no_way(small: OxigraphStore) -> None:
     assert connect(small, URIRef(EX + "a"), URIRef(EX + "Thing"), timeout_s=30) == []
 
 
+def test_of_many_ways_the_same_are_given_each_time() -> None:
+    opened = store(" ".join(f":m{n:02} :p :a, :b ." for n in random.Random(5).sample(range(40), 40)))
+    found = connect(opened, URIRef(EX + "a"), URIRef(EX + "b"), timeout_s=30)
+    assert {s for s, _, _ in ends(found)} == {"m00", "m01", "m02"}
+
+
 def test_six_facts_are_found_and_seven_are_not(small: OxigraphStore) -> None:
     assert len(connect(small, URIRef(EX + "b"), URIRef(EX + "g"), timeout_s=30)) == 5
     assert len(connect(small, URIRef(EX + "a"), URIRef(EX + "g"), timeout_s=30)) == 8  # two ways of six

@@ -243,6 +243,25 @@ def test_what_follows_by_the_ontology_stays_entailed_with_its_premises(demo: Ass
     assert lunar in kept  # hidden, and yet what the other rests on
 
 
+def test_a_long_proof_is_taken_in_once() -> None:
+    memory = WorkingMemoryGraph("?")
+    nodes = [URIRef(f"{EX}n{number}") for number in range(60)]
+    for node in nodes[:2]:
+        memory.assert_triple((HUB, COMMANDER, node))
+    for one, two, three in zip(nodes, nodes[1:], nodes[2:], strict=False):  # each of the two before it
+        memory.entail((HUB, COMMANDER, three), rule="r", premises=((HUB, COMMANDER, one), (HUB, COMMANDER, two)))
+    memory.set_roles({})
+    assert Exploration(None, memory).memory() == memory
+
+
+def test_a_group_of_a_node_that_is_hidden_brings_it_back(small: Assistant) -> None:
+    begun = Exploration.at(small, "Hub")
+    group = begun.groups[0]
+    begun.hide([HUB])
+    begun.open(group)  # as one who clicked twice does
+    assert HUB in begun.nodes
+
+
 def test_a_memory_without_a_graph_can_be_looked_at_but_not_left() -> None:
     memory = WorkingMemoryGraph("?")
     memory.assert_triple((APOLLO, COMMANDER, ARMSTRONG))

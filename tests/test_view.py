@@ -18,6 +18,7 @@ from kgllm.testing import ScriptedModel
 from kgllm.view import GraphView
 from tests.shown import HOSTILE, Page, answer, is_harmless
 from tests.test_exploration import APOLLO, ARMSTRONG, COMMANDER, SMALL
+from tests.test_spreading import meeting
 from tests.test_workspace import serve
 from tests.turtle import EX, PREFIXES, parse
 
@@ -117,6 +118,21 @@ def test_facts_of_a_node_are_found_whatever_its_iri_looks_like(iri: str, open_ca
     assert {group["property"]: group["ends"][0]["label"] for group in told["groups"]} == {"age": "7", "near": "Alpha"}
 
 
+def test_classes_and_properties_are_called_by_their_labels_wherever_they_stand(
+    open_cached: Callable[..., Assistant],
+) -> None:
+    graph = PREFIXES + ':P1 rdfs:label "lives in" . :C1 rdfs:label "inhabitant" . :q rdfs:label "Town" .\n'
+    view = open_cached(graph + "\n".join(f':n{n} rdfs:label "Ann {n}" ; a :C1 ; :P1 :q .' for n in range(20))).explore(
+        "Town"
+    )
+    assert "20 × inhabitant" in ids(view)
+    assert [edge["label"] for edge in view.shown["edges"]] == ["lives in"]
+    view._explored.labels.clear()  # as where no class is shown yet
+    assert {hit["kind"] for hit in asked_of(view)("search", text="Ann 7")["hits"] if hit["label"] == "Ann 7"} == {
+        "inhabitant"
+    }
+
+
 def test_a_group_of_more_than_are_counted_says_so(view: GraphView) -> None:
     group = Group(APOLLO, COMMANDER, True, COUNTED)
     view._explored._grow([], [], [group])
@@ -150,6 +166,17 @@ def test_hide_and_undo(view: GraphView, ask: Asked) -> None:
     assert ids(view) == before
     assert view.places == places
     assert not view.shown["canUndo"]
+
+
+def test_what_comes_back_lies_on_nothing(view: GraphView, ask: Asked) -> None:
+    for name in ("Neil Armstrong", "Moon", "Eagle"):
+        ask("expand", node=ids(view)[name])
+        ask("undo")
+    for name in ("Moon", "Neil Armstrong", "Eagle"):
+        ask("expand", node=ids(view)[name])
+    sizes = {node["id"]: (float(node["width"]), 30.0) for node in view.shown["nodes"]}
+    assert len(sizes) > 30
+    assert meeting({key: view.places[key][:2] for key in sizes}, sizes) == []
 
 
 def test_the_view_answers_from_what_is_shown_alone(view: GraphView, ask: Asked) -> None:
