@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kgllm.errors import InputError, SettingsError, SourceNotFoundError
+from kgllm.notebook import progress_here
 from kgllm.settings import Planner, Settings, read_settings
 from kgllm.sources import Source, resolve
 
@@ -73,7 +74,8 @@ def open(
     folder of the index, ``labels`` the properties that name and describe nodes, ``strict`` has every sentence rendered
     from triples by code; an answer that is less likely right than ``min_confidence`` is not given. A model is asked
     ``in_flight`` questions at a time, with ``no_cache`` each of them anew; with ``log`` every answer goes into the run
-    log. Raises ``InputError`` for what cannot be used; the index is built at the first use.
+    log. ``progress`` is called while the index is built, at its first use; a notebook shows it by itself. Raises
+    ``InputError`` for what cannot be used.
     """
     is_graph = source is not None and not isinstance(source, str | Path | Sequence)
     if is_graph and not hasattr(source, "triples"):  # an rdflib graph, known without importing rdflib
@@ -105,7 +107,8 @@ def open(
         "log": log,
     }
     settings = here({key: (value, f"argument {key}") for key, value in given.items()})
-    return make_assistant(settings, graph=source if is_graph else None, progress=progress)  # type: ignore[arg-type]
+    graph = source if is_graph else None
+    return make_assistant(settings, graph=graph, progress=progress or progress_here())  # type: ignore[arg-type]
 
 
 def here(given: Mapping[str, tuple[Any, str]]) -> Settings:

@@ -17,7 +17,7 @@ from kgllm.ontology import RDF_TYPE
 from kgllm.opening import over
 from kgllm.pages import answer_html, memory_html, unique
 from kgllm.spreading import spread
-from kgllm.terms import Literal, Node, Triple, URIRef, clean, local_name, readable
+from kgllm.terms import BNode, Literal, Node, Triple, URIRef, clean, local_name, readable
 
 try:
     import anywidget
@@ -263,7 +263,7 @@ class GraphView(anywidget.AnyWidget):
             is_web = str(term).startswith(("http://", "https://"))
             link = clean(str(term), cap=None) if is_web else ""
             return {"id": self._id(term), "label": self._label(term), "iri": term_text(term, namespaces), "link": link}
-        return {"label": clean(str(term), cap=600)}
+        return {"label": "(no name)" if isinstance(term, BNode) else clean(str(term), cap=600)}
 
     def _draw(self) -> None:
         """Tell the browser what is shown."""
@@ -358,6 +358,8 @@ class GraphView(anywidget.AnyWidget):
     def _label(self, term: Any) -> str:
         if isinstance(term, Literal):
             return clean(str(term)) or "(empty)"
+        if isinstance(term, BNode) and term not in self._explored.labels:
+            return "(no name)"
         return clean(self._explored.labels.get(term) or local_name(str(term)).replace("_", " ")) or "(no name)"
 
     def _word(self, term: URIRef) -> str:

@@ -46,6 +46,7 @@ FACES = {
     "view",
     "doctor",
     "magics",
+    "notebook",
 }
 HEAVY = {
     "numpy", "rdflib", "pyoxigraph", "faiss", "onnxruntime", "torch", "httpx2", "networkx", "rich", "pydantic", "scipy",

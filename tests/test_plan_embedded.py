@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import rdflib
@@ -226,3 +226,24 @@ def test_a_place_does_not_say_when_nor_a_date_where(demo: Assistant, question: s
 )
 def test_when_the_first_was_asks_for_its_date_and_which_for_itself(demo: Assistant, question: str, answer: str) -> None:
     assert [str(term) for term in demo.ask(question).results] == [answer]
+
+
+COUNTRIES = """@prefix : <https://example.org/> . @prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
+:Germany a :Country ; rdfs:label "Germany" ; :capital :Berlin . :Berlin a :City ; rdfs:label "Berlin" .
+:France a :Country ; rdfs:label "France" ; :capital :Paris . :Paris a :City ; rdfs:label "Paris" .
+:Poland a :Country ; rdfs:label "Poland" .
+"""
+
+
+def test_a_question_about_one_thing_is_not_answered_with_all_of_its_kind(open_cached: Callable[..., Assistant]) -> None:
+    kg = open_cached(COUNTRIES)
+    assert kg.ask("What is the capital of Poland?").abstained
+    assert kg.ask("What is the capital of Germany?").results == [URIRef("https://example.org/Berlin")]
+    assert len(kg.ask("What are the capitals of the countries?").results) == 2
+
+
+def test_the_oldest_has_the_greatest_age_however_it_is_worded(open_cached: Callable[..., Assistant]) -> None:
+    people = "".join(f':p{n} a :Player ; rdfs:label "Player {n}" ; :is_aged {20 + n} .\n' for n in range(5))
+    kg = open_cached(f"{COUNTRIES.splitlines()[0]}\n{people}")
+    assert kg.ask("Who is the oldest player?").results == [URIRef("https://example.org/p4")]
+    assert kg.ask("Who is the youngest player?").results == [URIRef("https://example.org/p0")]
