@@ -5,6 +5,7 @@ It knows of no screen; ``kgllm.view`` shows it.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from kgllm.errors import InputError, QuestionError
 from kgllm.lookup import classes_of, find, labels_of
 from kgllm.memory import Fact, WorkingMemoryGraph
 from kgllm.ontology import NAME_PROPERTIES, RDF_TYPE
+from kgllm.protocols import Hit
 from kgllm.terms import BNode, Literal, Namespaces, Node, Triple, URIRef, clean, n3
 from kgllm.vocabularies import RDFS_SUBCLASS
 
@@ -31,7 +33,7 @@ _AT_ONCE = 60  # neighbours that one step shows, before more properties become g
 _CHUNK = 300  # nodes or properties asked for in a query
 _PAIRS = 2_000  # pairs of nodes asked for in a query
 _NEAREST = 5
-_SAME = 0.9  # score of a hit that is what was named, perhaps misspelt
+_SAME, _EXACT = 0.9, 0.999  # scores of a hit that is what was named, perhaps misspelt, and letter by letter
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,7 +346,7 @@ def _called(name: str, kg: Assistant) -> URIRef:
             hits = kg.search(name, k=_NEAREST)
         except InputError:  # the graph is too large to be indexed unasked
             hits = []
-        if best := [hit for hit in hits if hit.score >= _SAME]:
+        if best := [hit for hit in hits if _is_meant(name, hit, kg)]:
             return min(best, key=lambda hit: (hit.kind != "node", -hit.score)).iri
         near = ", ".join(dict.fromkeys(clean(kg.index.label(hit.iri), cap=60) for hit in hits))
     else:
@@ -355,6 +357,15 @@ def _called(name: str, kg: Assistant) -> URIRef:
             try_next=f"one of the nearest: {near}" if near else "an IRI, a CURIE, or a label of the graph",
         )
     return found[0]
+
+
+def _is_meant(name: str, hit: Hit, kg: Assistant) -> bool:
+    """Whether a hit is what was named, perhaps misspelt: another number or one word more is another name."""
+    said, label = (
+        [part if part.isdigit() else "a word" for part in re.findall(r"\d+|[^\W\d]+", text)]
+        for text in (name, kg.index.label(hit.iri))
+    )
+    return hit.score >= (_SAME if said == label else _EXACT)
 
 
 def _fact(node: URIRef, prop: URIRef, end: Any, is_outgoing: bool) -> Triple:
