@@ -4,6 +4,8 @@
 
 const MANY = 250; // nodes, from which on nothing glides, and edges are straight
 
+const WIDEST_PICTURE = 16_000; // pixels: browsers draw no canvas of more than 16,384
+
 export default { render };
 
 function render({ model, el }) {
@@ -395,7 +397,9 @@ function render({ model, el }) {
   // ---- files
 
   buttons.png.addEventListener("click", async () => {
-    save(await cy.png({ full: true, scale: 2, bg: colours().paper, output: "blob-promise" }), "graph.png");
+    const { w, h } = cy.elements(":visible").boundingBox();
+    const scale = Math.min(2, WIDEST_PICTURE / Math.max(w, h, 1));
+    save(await cy.png({ full: true, scale, bg: colours().paper, output: "blob-promise" }), "graph.png");
   });
   buttons.svg.addEventListener("click", () => save(new Blob([asSvg(cy, colours())], { type: "image/svg+xml" }), "graph.svg"));
   buttons.turtle.addEventListener("click", async () => {
