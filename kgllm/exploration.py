@@ -5,6 +5,7 @@ It knows of no screen; ``kgllm.view`` shows it.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from kgllm.errors import InputError, QuestionError
 from kgllm.lookup import by_popularity, classes_of, find, labels_of
 from kgllm.memory import Fact, WorkingMemoryGraph
 from kgllm.ontology import NAME_PROPERTIES, RDF_TYPE
+from kgllm.protocols import Hit
 from kgllm.terms import BNode, Literal, Namespaces, Node, Triple, URIRef, clean, n3
 from kgllm.vocabularies import RDFS_SUBCLASS
 
@@ -31,7 +33,7 @@ _AT_ONCE = 30  # neighbours that one step shows, before more properties become g
 _CHUNK = 300  # nodes or properties asked for in a query
 _PAIRS = 2_000  # pairs of nodes asked for in a query
 _NEAREST = 8
-_SAME = 0.9  # score of a hit that is what was named, perhaps misspelt
+_SAME, _EXACT = 0.9, 0.999  # scores of a hit that is what was named, perhaps misspelt, and letter by letter
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,7 +358,7 @@ def _called(name: str, kg: Assistant) -> tuple[URIRef, str]:
             return found[0], ""
         raise _nothing(name, kg, "an IRI, a CURIE, or a label of the graph") from None
     labels = {hit.iri: kg.index.label(hit.iri) for hit in hits}
-    same = [hit for hit in hits if hit.score >= _SAME]
+    same = [hit for hit in hits if _is_meant(name, hit, labels[hit.iri])]
     if not same:
         near = ", ".join(dict.fromkeys(clean(label, cap=60) for label in labels.values()))
         raise _nothing(name, kg, f"one of the nearest: {near}" if near else "a label of the graph")
@@ -370,6 +372,14 @@ def _called(name: str, kg: Assistant) -> tuple[URIRef, str]:
 
 def _nothing(name: str, kg: Assistant, try_next: str) -> InputError:
     return InputError(f"nothing in {kg.workspace.name} is called {clean(name, cap=80)!r}", try_next=try_next)
+
+
+def _is_meant(name: str, hit: Hit, label: str) -> bool:
+    """Whether a hit is what was named, perhaps misspelt: another number or one word more is another name."""
+    said, meant = (
+        [part if part.isdigit() else "a word" for part in re.findall(r"\d+|[^\W\d]+", text)] for text in (name, label)
+    )
+    return hit.score >= (_SAME if said == meant else _EXACT)
 
 
 def _fact(node: URIRef, prop: URIRef, end: Any, is_outgoing: bool) -> Triple:

@@ -100,6 +100,12 @@ class GraphView(anywidget.AnyWidget):
         self._draw()
         self.on_msg(self._asked)
 
+    @traitlets.observe("places")
+    def _keep_places(self, change: Any) -> None:
+        """Keep the places that the browser had not heard of when a box was moved there."""
+        if lost := change.old.keys() - change.new.keys():
+            self.places = change.new | {key: change.old[key] for key in lost}
+
     @property
     def memory(self) -> WorkingMemoryGraph:
         """What is shown, as a memory: without what is hidden by its class or property."""

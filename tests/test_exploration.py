@@ -58,7 +58,9 @@ def test_it_begins_at_what_a_person_names(demo: Assistant, name: str) -> None:
     assert not begun.can_undo
 
 
-@pytest.mark.parametrize("name", ["Penicillin", "space:Apollo_99", "https://example.org/nothing", "  "])
+@pytest.mark.parametrize(
+    "name", ["Penicillin", "Apollo 18", "Apollo", "space:Apollo_99", "https://example.org/nothing", "  "]
+)
 def test_what_the_graph_does_not_have_is_no_beginning(demo: Assistant, name: str) -> None:
     with pytest.raises(InputError) as raised:
         Exploration.at(demo, name)

@@ -168,6 +168,16 @@ def test_hide_and_undo(view: GraphView, ask: Asked) -> None:
     assert not view.shown["canUndo"]
 
 
+def test_a_box_moved_while_others_come_does_not_lose_them_their_places(view: GraphView, ask: Asked) -> None:
+    moon, before = ids(view)["Moon"], dict(view.places)
+    ask("expand", node=ids(view)["Neil Armstrong"])
+    came = {key: place for key, place in view.places.items() if key not in before}
+    assert came
+    view.set_state({"places": before | {moon: [1, 2, True]}})  # as the browser had them
+    assert view.places[moon] == [1, 2, True]
+    assert {key: view.places[key] for key in came} == came
+
+
 def test_what_comes_back_lies_on_nothing(view: GraphView, ask: Asked) -> None:
     for name in ("Neil Armstrong", "Moon", "Eagle"):
         ask("expand", node=ids(view)[name])

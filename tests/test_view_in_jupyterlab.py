@@ -22,6 +22,8 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from kgllm import Assistant
+from kgllm.memory import WorkingMemoryGraph
+from kgllm.terms import URIRef
 from tests.conftest import DEMO_GRAPH, DEMO_ONTOLOGY, DEMO_SHAPES, ROOT
 from tests.shown import HOSTILE
 
@@ -280,6 +282,12 @@ def test_a_person_walks_by_keyboard_alone_and_the_notebook_hears_none_of_it(show
         page.keyboard.press(key)
     assert page.locator(".jp-CodeCell").count() == 2
 
+    page.keyboard.press("Space")  # two nodes, for a path
+    status(page, "stays selected")
+    page.keyboard.press("ArrowLeft")
+    expect(view.get_by_role("button", name="Path")).to_be_enabled()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Space")
     page.keyboard.press("ArrowLeft")
     other = view.locator(".status").inner_text()
     page.keyboard.press("Enter")
@@ -309,6 +317,25 @@ def test_of_two_views_of_one_widget_each_hears_the_replies_to_its_own_questions(
     expect(page.locator("#first .told")).not_to_contain_text("Nothing found")
     page.evaluate("(message) => reply({ ...message, hits: [] })", first)
     expect(page.locator("#first .told")).to_contain_text("Nothing found")
+    page.close()
+
+
+def test_a_picture_wider_than_a_browser_can_draw_is_saved_smaller(browser: Browser, tmp_path: Path) -> None:
+    memory = WorkingMemoryGraph("?")
+    memory.assert_triple((URIRef("urn:a"), URIRef("urn:p"), URIRef("urn:b")))
+    view = memory.explore()
+    first, second = view.places
+    view.places = {first: [0, 0, False], second: [40_000, 0, False]}
+    page = browser.new_page()
+    page.set_content(f"<style>{view._css}</style><div id=first></div><div id=second></div>")
+    state = {name: getattr(view, name) for name in ("shown", "hidden", "places", "height")}
+    page.evaluate(RENDERED_TWICE, {"module": str(view._esm), "state": state})
+    with page.expect_download() as download:
+        page.locator("#first").get_by_role("button", name="PNG").click()
+    download.value.save_as(tmp_path / "graph.png")
+    header = (tmp_path / "graph.png").read_bytes()[:24]
+    assert header.startswith(b"\x89PNG")
+    assert 10_000 < int.from_bytes(header[16:20]) <= 16_384
     page.close()
 
 

@@ -4,6 +4,8 @@
 
 const MANY = 250; // nodes, from which on nothing glides, and edges are straight
 
+const WIDEST_PICTURE = 16_000; // pixels: browsers draw no canvas of more than 16,384
+
 export default { render };
 
 function render({ model, el }) {
@@ -31,7 +33,7 @@ function render({ model, el }) {
 
   const stage = make("div", {
     class: "stage", tabindex: "0", role: "application",
-    "aria-label": "Graph. Arrow keys go from node to node, Enter shows facts, E expands, P pins, Delete hides, Control Z takes back.",
+    "aria-label": "Graph. Arrow keys go from node to node, Enter shows facts, Space keeps a node selected, E expands, P pins, Delete hides, Control Z takes back.",
   });
   const canvas = make("div", { class: "canvas" });
   stage.append(canvas, said);
@@ -53,6 +55,8 @@ function render({ model, el }) {
   }
   const name = Math.random(); // other views of the widget, in other windows too, hear all replies
   let number = 0; // of what was last asked
+  let current = null; // the node that the arrow keys go from
+  let kept = null; // nodes that stay selected where they go
   let isBegun = false; // colours and sizes are known only once the view is in the page
   const waiting = new Map();
 
@@ -324,14 +328,22 @@ function render({ model, el }) {
   }
 
   function choose(node) {
-    cy.elements().unselect();
+    cy.elements().difference(kept ?? cy.collection()).unselect();
     node.select();
+    current = node;
     const at = node.renderedPosition();
     if (at.x < 20 || at.y < 20 || at.x > cy.width() - 20 || at.y > cy.height() - 20) cy.center(node);
   }
 
   async function expand() {
     for (const node of selected().toArray()) await request("expand", { node: node.id() });
+  }
+
+  function keep() {
+    if (!current?.selected()) return;
+    kept ??= cy.collection();
+    kept = kept.has(current) ? kept.difference(current) : kept.union(current);
+    say(`${current.data("label")} ${kept.has(current) ? "stays selected" : "goes with the arrows"}`);
   }
 
   function hide() {
@@ -357,7 +369,7 @@ function render({ model, el }) {
   }
 
   function nearest(dx, dy) {
-    const from = selected()[0] ?? cy.nodes(":visible")[0];
+    const from = current?.selected() ? current : (selected()[0] ?? cy.nodes(":visible")[0]);
     if (!from) return null;
     if (selected().empty()) return from;
     const { x, y } = from.position();
@@ -374,7 +386,7 @@ function render({ model, el }) {
   stage.addEventListener("keydown", (event) => {
     const done = {
       Enter: () => selected().nonempty() && showFacts(selected()[0]),
-      e: expand, E: expand, p: pin, P: pin, Delete: hide, Backspace: hide,
+      " ": keep, e: expand, E: expand, p: pin, P: pin, Delete: hide, Backspace: hide,
       f: fit, F: fit,
       "+": () => cy.zoom(cy.zoom() * 1.25), "-": () => cy.zoom(cy.zoom() / 1.25),
     }[event.key];
@@ -415,7 +427,9 @@ function render({ model, el }) {
   buttons.png.addEventListener("click", async () => {
     const chosen = selected();
     cy.batch(() => { chosen.unselect(); cy.edges().removeClass("near"); });
-    const picture = await cy.png({ full: true, scale: 2, bg: colours().paper, output: "blob-promise" });
+    const { w, h } = cy.elements(":visible").boundingBox();
+    const scale = Math.min(2, WIDEST_PICTURE / Math.max(w, h, 1));
+    const picture = await cy.png({ full: true, scale, bg: colours().paper, output: "blob-promise" });
     chosen.select();
     save(picture, "graph.png");
   });
