@@ -282,6 +282,7 @@ def test_a_person_walks_by_keyboard_alone_and_the_notebook_hears_none_of_it(show
         page.keyboard.press(key)
     assert page.locator(".jp-CodeCell").count() == 2
 
+    page.keyboard.press("ArrowRight")
     page.keyboard.press("Space")  # two nodes, for a path
     status(page, "stays selected")
     page.keyboard.press("ArrowLeft")

@@ -55,8 +55,8 @@ function render({ model, el }) {
   }
   const name = Math.random(); // other views of the widget, in other windows too, hear all replies
   let number = 0; // of what was last asked
-  let current = null; // the node that the arrow keys go from
-  let kept = null; // nodes that stay selected where they go
+  let current = ""; // id of the node that the arrow keys go from
+  const kept = new Set(); // ids of nodes that stay selected where the arrow keys go on
   let isBegun = false; // colours and sizes are known only once the view is in the page
   const waiting = new Map();
 
@@ -328,9 +328,9 @@ function render({ model, el }) {
   }
 
   function choose(node) {
-    cy.elements().difference(kept ?? cy.collection()).unselect();
+    cy.elements().filter((one) => !kept.has(one.id())).unselect();
     node.select();
-    current = node;
+    current = node.id();
     const at = node.renderedPosition();
     if (at.x < 20 || at.y < 20 || at.x > cy.width() - 20 || at.y > cy.height() - 20) cy.center(node);
   }
@@ -339,11 +339,15 @@ function render({ model, el }) {
     for (const node of selected().toArray()) await request("expand", { node: node.id() });
   }
 
+  function here() {
+    return selected().filter((node) => node.id() === current)[0] ?? selected()[0];
+  }
+
   function keep() {
-    if (!current?.selected()) return;
-    kept ??= cy.collection();
-    kept = kept.has(current) ? kept.difference(current) : kept.union(current);
-    say(`${current.data("label")} ${kept.has(current) ? "stays selected" : "goes with the arrows"}`);
+    const node = here();
+    if (!node) return;
+    kept.delete(current) || kept.add(current);
+    say(`${node.data("label")} ${kept.has(current) ? "stays selected" : "goes with the arrows"}`);
   }
 
   function hide() {
@@ -369,7 +373,7 @@ function render({ model, el }) {
   }
 
   function nearest(dx, dy) {
-    const from = current?.selected() ? current : (selected()[0] ?? cy.nodes(":visible")[0]);
+    const from = here() ?? cy.nodes(":visible")[0];
     if (!from) return null;
     if (selected().empty()) return from;
     const { x, y } = from.position();
@@ -385,7 +389,7 @@ function render({ model, el }) {
   const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
   stage.addEventListener("keydown", (event) => {
     const done = {
-      Enter: () => selected().nonempty() && showFacts(selected()[0]),
+      Enter: () => here() && showFacts(here()),
       " ": keep, e: expand, E: expand, p: pin, P: pin, Delete: hide, Backspace: hide,
       f: fit, F: fit,
       "+": () => cy.zoom(cy.zoom() * 1.25), "-": () => cy.zoom(cy.zoom() / 1.25),
