@@ -398,7 +398,7 @@ function render({ model, el }) {
       const node = nearest(...ARROWS[event.key]);
       if (node) {
         choose(node);
-        say(node.data("label"));
+        say(node.data("name"));
       }
     } else if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") {
       if (!buttons.undo.disabled) request("undo");
