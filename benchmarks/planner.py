@@ -21,9 +21,10 @@ from scipy.optimize import minimize
 
 import kgllm
 from kgllm.assistant import Assistant
+from kgllm.features import FEATURES, WEIGHTS
 from kgllm.link import link
 from kgllm.plan_embedded import EmbeddedPlanner
-from kgllm.scoring import FEATURES, WEIGHTS, Scorer
+from kgllm.scoring import Scorer
 from kgllm.similarity import Vocabulary
 from kgllm.terms import n3
 from kgllm.words import bounds

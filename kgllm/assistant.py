@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 import warnings
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import aclosing
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from kgllm import steps
 from kgllm.answer import Answer, Claim, abstain, compose
-from kgllm.background import Threads
-from kgllm.batch import outcomes
+from kgllm.background import Threads, in_threads
+from kgllm.batch import answers_of, outcomes
 from kgllm.cache import CachedModel, Completions
 from kgllm.clock import Clock
 from kgllm.confidence import MIN_CONFIDENCE, unsure
 from kgllm.conversation import Conversation, check_question
 from kgllm.errors import (
     BackendError,
-    BatchError,
     DeadlineError,
     IncompleteDataError,
     InputError,
     KgllmError,
     KgllmWarning,
-    QuestionError,
 )
 from kgllm.follow_up import FollowUp, follow_up, in_conversation
 from kgllm.index import Index
+from kgllm.lessons import Lessons
 from kgllm.link import Links, link
 from kgllm.memory import WorkingMemoryGraph
 from kgllm.plan import Plan, Planning
@@ -56,6 +53,7 @@ if TYPE_CHECKING:
     from kgllm.explain import Explanation
     from kgllm.lookup import NodeView
     from kgllm.overview import Overview
+    from kgllm.tuning import Tuned
     from kgllm.verify import Verification
     from kgllm.view import GraphView
 
@@ -73,7 +71,8 @@ class Assistant:
 
     An answer that is less likely right than ``min_confidence`` is not given. ``in_flight`` bounds how many questions a
     model is asked at a time. A ``reranker`` orders the candidates that it is offered. ``cache`` keeps the model's
-    replies, ``log`` every answer; ``served`` says for both how the model is asked.
+    replies, ``log`` every answer; ``served`` says for both how the model is asked. ``lessons`` are what the planner
+    learned from questions, those beside the index if none are given.
     """
 
     def __init__(
@@ -88,6 +87,7 @@ class Assistant:
         cache: Completions | None = None,
         log: RunLog | None = None,
         served: Served | None = None,
+        lessons: Lessons | None = None,
     ) -> None:
         self._workspace = workspace
         self.model = model
@@ -98,6 +98,7 @@ class Assistant:
         self.cache = cache
         self.log = log
         self.served = served or Served()
+        self.lessons = lessons
         self._threads = Threads(in_flight)
         self._preparing = threading.Lock()
         self._closed = False
@@ -161,18 +162,9 @@ class Assistant:
         self, question: str, *, conversation: Conversation = _NOTHING_EARLIER
     ) -> AsyncGenerator[Step | Claim | Answer, None]:
         """As ``stream``, in threads of the assistant's own, ``in_flight`` of them at most."""
-        items = self.stream(question, conversation=conversation)
-        under_way: Future[Step | Claim | Answer | None] | None = None
-        try:
-            while True:
-                under_way = self._threads.submit(partial(next, items, None))
-                item = await asyncio.wrap_future(under_way)
-                if item is None:
-                    return
+        async with aclosing(in_threads(self.stream(question, conversation=conversation), self._threads)) as items:
+            async for item in items:
                 yield item
-        finally:  # a step that runs cannot be ended from outside: what comes after it is
-            if under_way is not None:
-                under_way.add_done_callback(lambda _: items.close())  # type: ignore[attr-defined]
 
     def ask_each(self, questions: Iterable[str]) -> Iterator[Answer | KgllmError]:
         """The answer or the fault of each question, in their order, each as soon as those before it are given.
@@ -188,16 +180,7 @@ class Assistant:
         Raises ``QuestionError`` before the first, and ``BatchError``, which holds the answers, when all have ended and
         one of them in a fault.
         """
-        if isinstance(questions, str):
-            raise QuestionError("ask_many takes a list of questions", try_next="kg.ask for a single one")
-        for question in questions:
-            check_question(question)
-        asked = list(self.ask_each(questions))
-        answers = [outcome if isinstance(outcome, Answer) else None for outcome in asked]
-        faults = {number: outcome for number, outcome in enumerate(asked) if isinstance(outcome, KgllmError)}
-        if faults:
-            raise BatchError(answers, faults) from faults[min(faults)]
-        return [answer for answer in answers if answer is not None]
+        return answers_of(self, questions)
 
     def chat(self, conversation: Conversation = _NOTHING_EARLIER) -> Chat:
         """A conversation, in which a question may refer to the ones before it."""
@@ -248,6 +231,23 @@ class Assistant:
 
         return check(self.workspace, Path(given) if isinstance(given, str) else given)
 
+    def tune(self, questions: str | Path, *, keep: bool = True) -> Tuned:
+        """Learn from a file of questions with known answers; what helps is used from now on, and kept beside the index.
+
+        Raises ``InputError`` for what is no such file.
+        """
+        from kgllm.tuning import tune
+
+        tuned = tune(self.workspace, Path(questions), ask=lambda known, asked: self.taught(known).ask_each(asked))
+        if keep:
+            tuned.lessons.write(self.workspace.folder)
+            self.__dict__.pop("_embedded", None)
+        return tuned
+
+    def taught(self, lessons: Lessons) -> Assistant:
+        """An assistant over the same graph whose embedded planner knows these lessons alone. Not to be closed."""
+        return Assistant(self.workspace, min_confidence=self.min_confidence, lessons=lessons)
+
     def info(self) -> Overview:
         """What is in the graph."""
         from kgllm.overview import overview
@@ -260,7 +260,8 @@ class Assistant:
 
     @cached_property
     def _embedded(self) -> EmbeddedPlanner:
-        return EmbeddedPlanner(Vocabulary(self.index))
+        lessons = Lessons.read(self.workspace.folder) if self.lessons is None else self.lessons
+        return EmbeddedPlanner(Vocabulary(self.index, lessons))
 
     @cached_property
     def _briefing(self) -> Briefing:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from concurrent.futures import Future
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias, TypeVar
 
-__all__ = ["Threads", "in_order"]
+__all__ = ["Threads", "in_order", "in_threads"]
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -86,6 +87,22 @@ def in_order(work: Callable[[A], T], items: Iterable[A], *, threads: Threads, mo
     finally:
         for future in pending:
             future.cancel()
+
+
+async def in_threads(items: Iterator[T], threads: Threads) -> AsyncGenerator[T, None]:
+    """The items of a generator, each of which is made in a thread. Closed early, it ends with the one under way."""
+    under_way: Future[Any] | None = None
+    end = object()
+    try:
+        while True:
+            under_way = threads.submit(partial(next, items, end))
+            item = await asyncio.wrap_future(under_way)
+            if item is end:
+                return
+            yield item
+    finally:  # what runs cannot be ended from outside: what comes after it is
+        if under_way is not None:
+            under_way.add_done_callback(lambda _: items.close())  # type: ignore[attr-defined]
 
 
 def _work(waiting: _Waiting, idle: threading.Semaphore) -> None:

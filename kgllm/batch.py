@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from kgllm.answer import Answer
 from kgllm.background import Threads, in_order
-from kgllm.errors import KgllmError
+from kgllm.conversation import check_question
+from kgllm.errors import BatchError, KgllmError, QuestionError
 
 if TYPE_CHECKING:
     from kgllm.assistant import Assistant
 
-__all__ = ["outcomes"]
+__all__ = ["answers_of", "outcomes"]
 
 
 def outcomes(kg: Assistant, questions: Iterable[str], *, threads: Threads) -> Iterator[Answer | KgllmError]:
@@ -28,6 +29,23 @@ def outcomes(kg: Assistant, questions: Iterable[str], *, threads: Threads) -> It
             yield from in_order(outcome, questions, threads=threads, most=2 * kg.in_flight)
     finally:
         ended.set()
+
+
+def answers_of(kg: Assistant, questions: Sequence[str]) -> list[Answer]:
+    """The answers to questions, in their order.
+
+    Raises ``QuestionError`` before the first, and ``BatchError`` when all have ended and one of them in a fault.
+    """
+    if isinstance(questions, str):
+        raise QuestionError("ask_many takes a list of questions", try_next="kg.ask for a single one")
+    for question in questions:
+        check_question(question)
+    asked = list(kg.ask_each(questions))
+    answers = [outcome if isinstance(outcome, Answer) else None for outcome in asked]
+    faults = {number: outcome for number, outcome in enumerate(asked) if isinstance(outcome, KgllmError)}
+    if faults:
+        raise BatchError(answers, faults) from faults[min(faults)]
+    return [answer for answer in answers if answer is not None]
 
 
 def _outcome(kg: Assistant, question: str, *, ended: threading.Event) -> Answer | KgllmError:

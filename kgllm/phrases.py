@@ -1,6 +1,8 @@
-"""Phrases: a reading in words, and the question it reads with its names masked by what they are."""
+"""Phrases: a reading in words and as a shape, and the question it reads with its names masked by what they are."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from kgllm.link import Links
 from kgllm.ontology import Ontology
@@ -8,7 +10,7 @@ from kgllm.paths import Place, RelationPath
 from kgllm.sketch import Sketch
 from kgllm.tables.table import Table
 
-__all__ = ["masked", "phrase"]
+__all__ = ["masked", "phrase", "shape"]
 
 
 def phrase(sketch: Sketch | Table, ontology: Ontology) -> str:
@@ -36,6 +38,29 @@ def masked(links: Links, sketch: Sketch | Table, ontology: Ontology) -> str:
         tokens = links.tokens[anchor.mention.first : anchor.mention.last]
         text = text[: tokens[0].start] + _kind(anchor.place, ontology) + text[tokens[-1].end :]
     return text.lower()
+
+
+def shape(sketch: Sketch | Table) -> str:
+    """A reading without its names: its form and its relations, each with its direction."""
+    if isinstance(sketch, Table):
+        return "table"
+    return "|".join(_parts(sketch))
+
+
+def _parts(sketch: Sketch) -> Iterator[str]:
+    yield sketch.form
+    yield " & ".join(sorted(_walk(branch.path) for branch in sketch.branches))
+    yield _walk(sketch.projection) if sketch.projection is not None else ""
+    if sketch.extreme is not None:
+        yield f"{_walk(sketch.extreme.path)} {sketch.extreme.descending} {sketch.extreme.by_count}"
+    for condition in sketch.conditions:
+        yield f"{_walk(condition.path)} {condition.operator}"
+    if sketch.target is not None:
+        yield "to a name"
+
+
+def _walk(path: RelationPath) -> str:
+    return " ".join(f"{'<' if step.inverse else '>'}{step.property}" for step in path.steps)
 
 
 def _path_phrase(path: RelationPath, start: str, ontology: Ontology) -> str:

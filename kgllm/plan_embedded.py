@@ -15,6 +15,7 @@ from kgllm.confidence import probability, signs
 from kgllm.datatypes import is_date
 from kgllm.descriptions import is_name_like
 from kgllm.exclusion import leave_out, without_exclusion
+from kgllm.features import FEATURES, Scored
 from kgllm.link import Links
 from kgllm.names import normalise
 from kgllm.paths import RelationPath
@@ -23,7 +24,7 @@ from kgllm.protocols import Exchange, Hit, Kind
 from kgllm.protocols import Step as Progress
 from kgllm.query import Query
 from kgllm.readings import Readings
-from kgllm.scoring import FEATURES, Scored, Scorer
+from kgllm.scoring import Scorer
 from kgllm.similarity import Vocabulary
 from kgllm.sketch import Sketch
 from kgllm.tables.lexicon import Lexicon

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from kgllm.alignment import outward
 from kgllm.datatypes import is_date, is_number
+from kgllm.features import WEIGHTS, Scored
 from kgllm.link import Links, Mention
 from kgllm.ontology import Ontology
 from kgllm.paths import Place, RelationPath, Step
-from kgllm.phrases import masked, phrase
+from kgllm.phrases import masked, phrase, shape
 from kgllm.protocols import Vectors
 from kgllm.question_words import QuestionWords
 from kgllm.similarity import IS_NAMED, Vocabulary
@@ -26,25 +27,6 @@ from kgllm.terms import URIRef
 from kgllm.words import KINDS, Form, asks_for
 
 __all__ = ["Scorer"]
-
-FEATURES = (
-    "coverage",  # share of the question's words that a step, a class or a name accounts for
-    "alignment",  # mean similarity of the steps to a word of their own
-    "weakest",  # that of the least similar step
-    "type",  # whether the answer is of the kind that the wording asks for
-    "unused",  # names in the question that the sketch leaves out
-    "named",  # how surely the names it uses are names
-    "steps",
-    "backward",  # relations between things of one kind, walked against their direction
-    "left over",  # share of the words that name a class or relation but were given no step or place of their own
-    "return",  # ways back by the relation that led there, so far as no word says them
-    "head",  # how much nearer the noun that is asked for is to other terms than to what the answer is, in [0, 1]
-    "meaning",  # similarity of the whole, in words, to the question
-)
-WEIGHTS = np.array([0.5, 0.47, 0.2, 0.3, -0.6, 0.12, -0.01, -0.29, -0.65, -0.2, -0.2, 0.75], dtype=np.float64)
-"""One a feature; fitted on training questions by benchmarks/planner.py, but for "unused": many names in those questions
-are common words, so the fit sets too little by a name. With the others as they were, "left over", "return" and "head"
-were then set to the round numbers that served the same questions best: a fit of all suits the sets that it sees."""
 
 _IMPLIED = 0.6  # a literal says by itself which property it is a value of, a class how one gets to it
 _HALF_SAID = 0.2  # similarity to a word from which a step is no mere guess
@@ -58,43 +40,6 @@ _NAMES_ITS_KIND = re.compile(
 _OF_KIND = 0.5  # how much a class is of a kind, from which it is one
 _SHARED = 0.9  # of the way there, the way back to what has the same
 _AWAY = 0.5  # of a relation walked backwards, whose name is more often that of what it was walked from
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """A sketch with its features, shape (len(FEATURES),); the meaning is 0 until ``add_meaning``.
-
-    Of the question's words that are in no name it uses, ``explained`` is the share that are like a term of the sketch,
-    and ``unexplained`` how many are not. ``unsaid`` in [0, 1] is how little any word says the least said of several
-    steps. ``detour`` counts the steps to things of another kind that no word says.
-    ``misfit`` in [0, 1] is how much nearer other things of the graph are to the kind that is asked for.
-    """
-
-    sketch: Sketch | Table
-    features: NDArray[np.float64]
-    explained: float
-    unexplained: int
-    unsaid: float
-    detour: float
-    misfit: float
-
-    @classmethod
-    def of(cls, table: Table, features: Mapping[str, float], *, explained: float, unexplained: int) -> Scored:
-        """A table with some features, the others 0."""
-        values = np.array([features.get(name, 0.0) for name in FEATURES], dtype=np.float64)
-        return cls(table, values, explained, unexplained, unsaid=0.0, detour=0.0, misfit=0.0)
-
-    @property
-    def score(self) -> float:
-        """Higher is better."""
-        return float(self.features @ WEIGHTS)
-
-    @property
-    def fit(self) -> float:
-        """How surely the words mean the steps, in [0, 1]: the mean of coverage, alignment and weakest alignment."""
-        coverage, alignment, weakest = self.features[:3]
-        sure = (coverage + alignment + weakest) / 3 - 0.5 * self.features[8]
-        return float(np.clip(sure * (0.3 + 0.7 * self.explained), 0.0, 1.0))
 
 
 class Scorer:
@@ -162,6 +107,7 @@ class Scorer:
             left_over,
             returns,
             self._head(sketch),
+            self._solved(sketch),
             0.0,
         )
         told = best[is_open] >= _TELLING
@@ -169,6 +115,10 @@ class Scorer:
         told_by = (self._unsaid(sketch, aligned), self._detour(sketch, aligned))
         signs = (explained, int((~told).sum()), *told_by, self._misfit(sketch))
         return Scored(sketch, np.array(features, dtype=np.float64), *signs)
+
+    def _solved(self, sketch: Sketch) -> float:
+        lessons = self.vocabulary.lessons
+        return lessons.share(masked(self.links, sketch, self.ontology), shape(sketch)) if lessons.wordings else 0.0
 
     def _is_unused(self, mention: Mention, anchors: Sequence[Anchor]) -> bool:
         """Whether a name is that of none of the anchors, and does not say what kind of thing one of them is."""

@@ -10,11 +10,11 @@ from typing import Literal as OneOf
 
 from kgllm.answer import Answer
 from kgllm.ceiling import gold_names
-from kgllm.errors import KgllmError
+from kgllm.errors import DeadlineError, KgllmError
 from kgllm.evaluate import Answering, Scores, score
 from kgllm.index import Index
 from kgllm.link import Links, link
-from kgllm.plan_embedded import EmbeddedPlanner
+from kgllm.plan_embedded import EmbeddedPlanner, Ranked
 from kgllm.protocols import Progress
 from kgllm.questions import Question, read_questions
 from kgllm.recall import recall
@@ -118,7 +118,8 @@ def _blamed(question: Question, answer: Answer, scores: Scores, planner: Embedde
     index = planner.vocabulary.index
     links = link(question.text, vocabulary=planner.vocabulary)
     stage: Stage
-    place, query = _right_reading(question, links, planner)
+    place, right = right_reading(question, links, planner)
+    query = right.query.to_sparql(index.namespaces) if right is not None else ""
     if place == 1:
         stage, why = "held back", answer.reason or query
     elif place:
@@ -130,18 +131,26 @@ def _blamed(question: Question, answer: Answer, scores: Scores, planner: Embedde
     return _Fault(question, stage, outcome, place, why, answer.sparql)
 
 
-def _right_reading(question: Question, links: Links, planner: EmbeddedPlanner) -> tuple[int, str]:
-    """The place of the first reading that gives the gold, among those that find something, and its query."""
+def right_reading(
+    question: Question, links: Links, planner: EmbeddedPlanner, *, timeout_s: float = 30
+) -> tuple[int, Ranked | None]:
+    """The first reading that gives all of the gold and nothing else, and its place among those that find something.
+
+    One whose query does not end in time is not it.
+    """
     index = planner.vocabulary.index
     place = 0
     for ranked in planner.plan(links):
-        found = recall(ranked.query, question=question.text, links=[], index=index)
+        try:
+            found = recall(ranked.query, question=question.text, links=[], index=index, timeout_s=timeout_s)
+        except DeadlineError:
+            continue
         if found.is_empty or found.is_groundless:
             continue
         place += 1
         if _is_right(score(Answer(question.text, "", rows=found.rows, query=ranked.query), question.gold)):
-            return place, ranked.query.to_sparql(index.namespaces)
-    return 0, ""
+            return place, ranked
+    return 0, None
 
 
 def _not_linked(question: Question, links: Links, namespaces: Namespaces) -> list[URIRef]:

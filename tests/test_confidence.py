@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from kgllm import Answer, Assistant
 from kgllm.confidence import MIN_CONFIDENCE, SIGNS, probability, signs, unsure
 from kgllm.errors import SettingsError
-from kgllm.scoring import FEATURES, Scored
+from kgllm.features import FEATURES, Scored
 from kgllm.settings import Settings, read_settings
 from kgllm.sketch import Sketch
 
 FEATURE = {"coverage": 1.0, "alignment": 1.0, "weakest": 1.0, "type": 1.0, "unused": 0.0, "named": 0.5, "steps": 1.0}
-FEATURE |= {"backward": 0.0, "left over": 0.0, "return": 0.0, "head": 0.0, "meaning": 0.8}
+FEATURE |= {"backward": 0.0, "left over": 0.0, "return": 0.0, "head": 0.0, "solved": 0.0, "meaning": 0.8}
 
 
 def scored(**features: float) -> Scored:

@@ -33,6 +33,7 @@ OVER_THE_GRAPH = {
     "probes",
     "stages",
     "verify",
+    "tuning",
 }  # verbs of the SDK over a workspace
 FACES = {
     "__main__",

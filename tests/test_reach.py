@@ -9,9 +9,9 @@ import rdflib
 
 import kgllm
 from kgllm import Assistant
+from kgllm.features import FEATURES
 from kgllm.link import link
 from kgllm.plan_embedded import EmbeddedPlanner
-from kgllm.scoring import FEATURES
 from kgllm.similarity import Vocabulary
 from kgllm.words import content_tokens, is_negated, tokenize
 from tests.asking import named

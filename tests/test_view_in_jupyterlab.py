@@ -41,7 +41,8 @@ memory = WorkingMemoryGraph("made by hand")
 """
 BOXES = """(view) => view.cytoscape.nodes(':visible').map((node) => {
     const box = node.renderedBoundingBox({ includeLabels: false, includeOverlays: false, includeUnderlays: false });
-    return { label: node.data(node.data('kind') === 'group' ? 'label' : 'name'), x: node.renderedPosition('x'), y: node.renderedPosition('y'), ...box };
+    const label = node.data(node.data('kind') === 'group' ? 'label' : 'name');
+    return { label, x: node.renderedPosition('x'), y: node.renderedPosition('y'), ...box };
 })"""
 FRAMES = """() => new Promise((done) => {
     const frames = [];

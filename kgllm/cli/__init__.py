@@ -8,10 +8,10 @@ import os
 import sys
 import threading
 
-from kgllm.cli import ask, chat, graph, logs, measuring, upkeep
+from kgllm.cli import ask, chat, graph, logs, measuring, tuning, upkeep
 from kgllm.cli.verbs import INTERRUPTED, app
 
-__all__ = ["app", "ask", "chat", "graph", "logs", "main", "measuring", "upkeep"]
+__all__ = ["app", "ask", "chat", "graph", "logs", "main", "measuring", "tuning", "upkeep"]
 
 
 def main() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from kgllm.features import Scored
 from kgllm.link import Links
 from kgllm.paths import RelationPath, Step
 from kgllm.readings import condition_on
-from kgllm.scoring import Scored
 from kgllm.tables.asked import Asked
 from kgllm.tables.conditions import Conditions
 from kgllm.tables.forms import Forms

@@ -1,0 +1,81 @@
+"""The verb ``tune``: learn from questions with known answers what people call the relations of a graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kgllm.cli.forms import as_json
+from kgllm.cli.verbs import Common, verb
+
+if TYPE_CHECKING:
+    from kgllm.terms import Namespaces
+    from kgllm.tuning import Tuned
+
+__all__ = ["tune"]
+
+_SHOWN = 40  # words
+
+
+@verb("tune")
+def tune(
+    common: Common,
+    questions: Annotated[
+        Path | None,
+        typer.Option("--questions", metavar="FILE", help="Questions with gold, as eval reads them."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what there is to learn, and keep nothing.")] = False,
+    forget: Annotated[bool, typer.Option("--forget", help="Forget all that was learned about this graph.")] = False,
+) -> int:
+    """Learn what people call the relations of a graph from questions with known answers. Formats: text, json, ttl."""
+    form = common.chosen_format("text", "json", "ttl")
+    if forget == (questions is not None):
+        raise typer.BadParameter("give either --questions FILE or --forget")
+    if questions is None:
+        return _forgotten(common)
+    with common.assistant() as assistant:
+        tuned = assistant.tune(questions, keep=not dry_run)
+        folder, namespaces = assistant.workspace.folder, assistant.workspace.namespaces
+    if form == "json":
+        common.terminal.out(as_json(tuned.to_json()))
+    elif form == "ttl":
+        common.terminal.out(tuned.lessons.to_turtle())
+    else:
+        common.terminal.out(_told(tuned, namespaces, folder=None if dry_run else folder))
+    return 0
+
+
+def _forgotten(common: Common) -> int:
+    from kgllm.lessons import FILE
+    from kgllm.opening import make_workspace
+
+    file = make_workspace(common.settings).folder / FILE
+    was_there = file.exists()
+    file.unlink(missing_ok=True)
+    common.terminal.out(f"forgotten: {file}" if was_there else "nothing had been learned")
+    return 0
+
+
+def _told(tuned: Tuned, namespaces: Namespaces, *, folder: Path | None) -> str:
+    from kgllm.display import counted
+    from kgllm.terms import clean
+
+    lines = [f"{counted(tuned.questions, 'question')}, {tuned.solved:,} of them with a reading that gives the gold"]
+    if tuned.before is not None and tuned.after is not None:
+        told = f"right first of the {tuned.held_out:,} held out: {tuned.before:.3f} before, {tuned.after:.3f} after"
+        lines.append(told if tuned.lessons else f"{told}; nothing of it helped, so nothing is kept")
+    elif tuned.questions:
+        lines.append("too few to hold some out: measure with kgllm eval on others whether it helps")
+    words = tuned.lessons.words
+    lines += [
+        f"  {clean(lesson.word):<16} says {namespaces.curie(lesson.property):<28} {lesson.sure:.2f} of {lesson.count:,}"
+        for lesson in words[:_SHOWN]
+    ]
+    lines += [f"  … and {len(words) - _SHOWN:,} more"] if len(words) > _SHOWN else []
+    if wordings := len(tuned.lessons.wordings):
+        lines.append(f"  and {counted(wordings, 'wording')}, which say the same of other names")
+    if folder is not None and tuned.lessons:
+        lines.append(f"kept in {folder}; kgllm tune --forget takes it back")
+    return "\n".join(lines)
