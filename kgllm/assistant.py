@@ -20,14 +20,7 @@ from kgllm.cache import CachedModel, Completions
 from kgllm.clock import Clock
 from kgllm.confidence import MIN_CONFIDENCE, unsure
 from kgllm.conversation import Conversation, check_question
-from kgllm.errors import (
-    BackendError,
-    DeadlineError,
-    IncompleteDataError,
-    InputError,
-    KgllmError,
-    KgllmWarning,
-)
+from kgllm.errors import BackendError, DeadlineError, IncompleteDataError, InputError, KgllmError, KgllmWarning
 from kgllm.follow_up import FollowUp, follow_up, in_conversation
 from kgllm.index import Index
 from kgllm.lessons import Lessons
@@ -440,8 +433,10 @@ class Assistant:
                 break
             yield steps.recalled(recalled)
             with clock.stage("validate"):
+                before = len(recalled.memory)
                 violations = [*remarks, *self._validated_memory(plan, recalled.memory)]
-                set_labels(recalled.memory, self.index)  # the check took in what follows, and from what
+                if len(recalled.memory) > before:  # the check took in what follows, and from what
+                    set_labels(recalled.memory, self.index)
             yield steps.validated(violations, len(recalled.memory))
             wrong = [v.message for v in violations if (v.blame, v.severity) == ("memory", "Violation")]
             if not wrong:

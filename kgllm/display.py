@@ -29,6 +29,7 @@ __all__ = [
     "remarks",
     "term_text",
     "violation_line",
+    "web_address",
 ]
 
 _FACTS_SHOWN = 40
@@ -48,11 +49,16 @@ def term_text(term: Node, namespaces: Namespaces) -> str:
     return text if is_plain else f'"{text}"'
 
 
+def web_address(term: Node) -> str:
+    """Where a term leads in a browser; empty where it is no web address, so that a link can run nothing."""
+    is_one = isinstance(term, URIRef) and str(term).startswith(("http://", "https://"))
+    return clean(str(term), cap=None) if is_one else ""
+
+
 def linked(term: Node, inner: str) -> str:
     """Some HTML that stands for a term as a link to it; as it is where the term is no web address."""
-    if isinstance(term, URIRef) and str(term).startswith(("http://", "https://")):
-        return f'<a href="{html.escape(clean(str(term), cap=None))}" rel="noopener noreferrer">{inner}</a>'
-    return inner
+    address = web_address(term)
+    return f'<a href="{html.escape(address)}" rel="noopener noreferrer">{inner}</a>' if address else inner
 
 
 def named(term: Node, label: str | None, namespaces: Namespaces) -> str:

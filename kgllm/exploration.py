@@ -67,7 +67,7 @@ class _Laid:
 class Exploration:
     """A part of the graph of ``kg``, beginning with a memory; without ``kg`` there is nothing beyond it.
 
-    ``closed`` nodes have not been expanded. Every step raises ``InputError`` where it needs a graph and has none, and
+    Every step raises ``InputError`` where it needs a graph and has none, and
     what the graph's store raises.
     """
 

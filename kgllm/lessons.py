@@ -86,5 +86,7 @@ class Lessons:
 
     def to_turtle(self) -> str:
         """The words as other names of the relations, for an ontology that takes them over."""
-        named = (f"<{w.property}> skos:altLabel {n3(Literal(w.word, lang='en'))} .  # in {w.count}" for w in self.words)
+        named = (
+            f"{n3(w.property)} skos:altLabel {n3(Literal(w.word, lang='en'))} .  # in {w.count}" for w in self.words
+        )
         return "\n".join(["@prefix skos: <http://www.w3.org/2004/02/skos/core#> .", "", *named, ""])

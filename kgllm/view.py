@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from kgllm.display import counted, term_text
+from kgllm.display import counted, term_text, web_address
 from kgllm.drawing import OTHER_COLOUR, PALETTE, fitted, text_width, theme
 from kgllm.errors import BackendError, InputError, KgllmError
 from kgllm.exploration import COUNTED, Exploration, Group
@@ -265,10 +265,8 @@ class GraphView(anywidget.AnyWidget):
     def _end(self, term: Any) -> Mapping[str, Any]:
         """A term as the panel lists it: a node with an id to show it by, a value as text."""
         if isinstance(term, URIRef):
-            namespaces = self._explored.namespaces
-            is_web = str(term).startswith(("http://", "https://"))
-            link = clean(str(term), cap=None) if is_web else ""
-            return {"id": self._id(term), "label": self._label(term), "iri": term_text(term, namespaces), "link": link}
+            written = {"iri": term_text(term, self._explored.namespaces), "link": web_address(term)}
+            return {"id": self._id(term), "label": self._label(term), **written}
         return {"label": "(no name)" if isinstance(term, BNode) else clean(str(term), cap=600)}
 
     def _draw(self) -> None:
