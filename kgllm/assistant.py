@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from kgllm.explain import Explanation
     from kgllm.lookup import NodeView
     from kgllm.overview import Overview
-    from kgllm.tuning import Tuned
+    from kgllm.tuning.from_questions import Tuned
     from kgllm.verify import Verification
     from kgllm.view import GraphView
 
@@ -229,7 +229,7 @@ class Assistant:
 
         Raises ``InputError`` for what is no such file.
         """
-        from kgllm.tuning import tune
+        from kgllm.tuning.from_questions import tune
 
         tuned = tune(self.workspace, Path(questions), ask=lambda known, asked: self.taught(known).ask_each(asked))
         if keep:

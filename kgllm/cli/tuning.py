@@ -12,7 +12,7 @@ from kgllm.cli.verbs import Common, verb
 
 if TYPE_CHECKING:
     from kgllm.terms import Namespaces
-    from kgllm.tuning import Tuned
+    from kgllm.tuning.from_questions import Tuned
 
 __all__ = ["tune"]
 

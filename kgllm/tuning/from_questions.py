@@ -1,4 +1,4 @@
-"""Tuning: a graph's planner learns from questions with known answers what people call its relations.
+"""From questions with known answers a planner learns what people call the relations of its graph.
 
 Each question is solved: the first of its readings that gives the gold answer is the right one, whether the gold came
 with a query or without. Which unknown word says which relation that no other word says is then found as translations
