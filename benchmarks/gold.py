@@ -24,7 +24,6 @@ from typing import Any
 
 import pyoxigraph as ox
 import rdflib
-from sparql_to_query import NotExpressibleError, column_names, compiled
 
 from kgllm.datatypes import comparable
 from kgllm.engines.oxigraph import OxigraphStore
@@ -35,6 +34,7 @@ from kgllm.query import Path as Repeated
 from kgllm.query_json import parse_query, write_query
 from kgllm.query_schema import Handles, PlanError
 from kgllm.terms import Literal, Term, URIRef, parse_term
+from kgllm.tuning.sparql_to_query import NotExpressibleError, column_names, compiled
 
 SPIDER = "spider4sparql"
 SETS = ("metaqa", "pathquestion", "wc2014", "ck25", "cwd", SPIDER)

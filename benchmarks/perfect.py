@@ -23,7 +23,6 @@ from typing import Any
 
 import httpx2
 from gold import handles_of
-from sparql_to_query import NotExpressibleError, compiled
 
 import kgllm
 from kgllm import Assistant
@@ -38,6 +37,7 @@ from kgllm.query_json import write_query
 from kgllm.query_schema import ABSTAIN, Handles, PlanError
 from kgllm.questions import read_questions
 from kgllm.similarity import Vocabulary
+from kgllm.tuning.sparql_to_query import NotExpressibleError, compiled
 
 SETS = ("metaqa", "pathquestion", "wc2014", "ck25", "cwd")
 DRAFT, LONGEST, SHORTEST = 4, 4, 2  # tokens: of a draft, and of the n-gram by which it is looked up

@@ -23,13 +23,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sparql_to_query import NotExpressibleError, compiled
-
 from kgllm.engines.oxigraph import OxigraphStore
 from kgllm.ontology import RDF_TYPE, Ontology, is_vocabulary
 from kgllm.ontology_reading import read_ontology
 from kgllm.query import Query, TriplePattern, Variable
 from kgllm.terms import Literal, URIRef, n3
+from kgllm.tuning.sparql_to_query import NotExpressibleError, compiled
 from kgllm.validate_query import validate_query
 
 SPIDER = "spider4sparql"

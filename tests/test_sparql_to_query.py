@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,14 +20,8 @@ from kgllm.query import (
 )
 from kgllm.query import Path as Repeated
 from kgllm.terms import Literal, URIRef
+from kgllm.tuning.sparql_to_query import NotExpressibleError, compiled
 
-FILE = Path(__file__).resolve().parents[1] / "benchmarks/sparql_to_query.py"
-spec = importlib.util.spec_from_file_location("sparql_to_query", FILE)
-assert spec is not None
-assert spec.loader is not None
-module = importlib.util.module_from_spec(spec)
-sys.modules["sparql_to_query"] = module  # dataclasses look their module up
-spec.loader.exec_module(module)
 EX = "http://example.org/"
 INTEGER = URIRef("http://www.w3.org/2001/XMLSchema#integer")
 X, Y, Z, A, B, N = (Variable(name) for name in "xyzabn")
@@ -38,9 +29,8 @@ V0, V1 = Variable("v0"), Variable("v1")
 FIVE = Literal("5", datatype=INTEGER)
 
 
-def compiled(text: str) -> Query:
-    query: Query = module.compiled(f"PREFIX ex: <{EX}> PREFIX rdfs: <http://www.w3.org/2000/01/rdf-schema#> {text}")
-    return query
+def read(text: str) -> Query:
+    return compiled(f"PREFIX ex: <{EX}> PREFIX rdfs: <http://www.w3.org/2000/01/rdf-schema#> {text}")
 
 
 def ex(name: str) -> URIRef:
@@ -60,7 +50,7 @@ def where(*triples: str, **parts: Any) -> Group:
 
 
 def patterns(text: str) -> Group:
-    return compiled(f"SELECT ?x {{ {text} }}").where
+    return read(f"SELECT ?x {{ {text} }}").where
 
 
 @pytest.mark.parametrize(
@@ -137,7 +127,7 @@ PARTS = ("values", "comparisons", "optional", "negated", "alternatives", "either
 
 
 def test_a_minus_of_selects_is_a_negated_group() -> None:
-    query = compiled("SELECT ?n { { SELECT (?y AS ?n) { ?x ex:p ?y } } MINUS { SELECT (?y AS ?n) { ?x ex:q ?y } } }")
+    query = read("SELECT ?n { { SELECT (?y AS ?n) { ?x ex:p ?y } } MINUS { SELECT (?y AS ?n) { ?x ex:q ?y } } }")
     (column,) = query.columns()
     (negated,) = query.where.negated
     assert query.where.patterns[0].object == negated.patterns[0].object == column
@@ -179,7 +169,7 @@ COUNT = Aggregate("count", Y, "n")
     ],
 )
 def test_what_is_done_with_the_solutions_is_kept(text: str, expected: Query) -> None:
-    assert compiled(text) == expected
+    assert read(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -201,8 +191,8 @@ def test_what_is_done_with_the_solutions_is_kept(text: str, expected: Query) -> 
     ],
 )
 def test_what_no_query_can_say_is_named(text: str, reason: str) -> None:
-    with pytest.raises(module.NotExpressibleError, match=reason):
-        compiled(text)
+    with pytest.raises(NotExpressibleError, match=reason):
+        read(text)
 
 
 def test_columns_keep_their_names_apart_from_the_query() -> None:
