@@ -20,7 +20,7 @@ from kgllm.query import (
 )
 from kgllm.query import Path as Repeated
 from kgllm.terms import Literal, URIRef
-from kgllm.tuning.sparql_to_query import NotExpressibleError, compiled
+from kgllm.tuning.sparql_to_query import NotExpressibleError, column_names, compiled
 
 EX = "http://example.org/"
 INTEGER = URIRef("http://www.w3.org/2001/XMLSchema#integer")
@@ -196,5 +196,5 @@ def test_what_no_query_can_say_is_named(text: str, reason: str) -> None:
 
 
 def test_columns_keep_their_names_apart_from_the_query() -> None:
-    assert module.column_names("SELECT (?y AS ?n) ?x { ?x <urn:p> ?y }") == ["n", "x"]
-    assert module.column_names("ASK { ?x <urn:p> ?y }") == []
+    assert column_names("SELECT (?y AS ?n) ?x { ?x <urn:p> ?y }") == ["n", "x"]
+    assert column_names("ASK { ?x <urn:p> ?y }") == []
