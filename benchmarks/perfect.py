@@ -17,24 +17,20 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx2
-from gold import handles_of
 
 import kgllm
 from kgllm import Assistant
 from kgllm.candidates import candidates, graph_terms, pools_for
-from kgllm.datatypes import is_number
 from kgllm.evaluate import evaluate
 from kgllm.link import link
 from kgllm.plan_embedded import EmbeddedPlanner
 from kgllm.protocols import Completion, Message, Usage
-from kgllm.query import Query
 from kgllm.query_json import write_query
-from kgllm.query_schema import ABSTAIN, Handles, PlanError
+from kgllm.query_schema import ABSTAIN, PlanError
 from kgllm.questions import read_questions
 from kgllm.similarity import Vocabulary
 from kgllm.tuning.sparql_to_query import NotExpressibleError, compiled
@@ -84,18 +80,11 @@ class Perfect:
         try:
             query = compiled(self.queries[question])
             handles = candidates(links, self.planner, pools=self.pools, stable=self.stable)
-            plan = {"plan": write_query(query, meaning(query, handles))}
+            plan = {"plan": write_query(query, handles)}
         except (NotExpressibleError, PlanError):
             return ABSTAINS
         self.written.append((list(conversation), json.dumps(plan, separators=(",", ":"))))
         return plan
-
-
-def meaning(query: Query, handles: Handles) -> Handles:
-    """The handles with each number in the form in which the query has it, since numbers are compared by value."""
-    same = {float(term): term for term in handles_of(query).values if is_number(term.datatype)}
-    values = (same.get(float(v), v) if is_number(v.datatype) else v for v in handles.values)
-    return replace(handles, values=tuple(values))
 
 
 class Tokenizer:

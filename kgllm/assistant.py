@@ -241,6 +241,10 @@ class Assistant:
         """An assistant over the same graph whose embedded planner knows these lessons alone. Not to be closed."""
         return Assistant(self.workspace, min_confidence=self.min_confidence, lessons=lessons)
 
+    def asking(self, model: LanguageModel) -> Assistant:
+        """An assistant over the same graph that has a model plan, one question at a time. Not to be closed."""
+        return Assistant(self.workspace, model=model, in_flight=1)
+
     def info(self) -> Overview:
         """What is in the graph."""
         from kgllm.overview import overview
@@ -478,7 +482,7 @@ class Assistant:
     def _answer(
         self, plan: Plan, recalled: Recalled, violations: Sequence[Violation], model: LanguageModel | None, clock: Clock
     ) -> _Progress:
-        if model is None or self.strict:
+        if model is None or self.strict or self._briefing.is_compact:
             with clock.stage("answer"):
                 answer = compose(plan, recalled, violations, self.index)
             yield answer

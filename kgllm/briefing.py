@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from kgllm.candidates import MOST, graph_terms, pools_for
+from kgllm.candidates import COMPACT, MOST, graph_terms, pools_for
+from kgllm.compact import compact_terms
 from kgllm.index import Index
 from kgllm.ontology import Ontology, Property, Signature
 from kgllm.prompting import as_data, prompt
@@ -19,9 +20,11 @@ from kgllm.terms import URIRef, local_name
 __all__ = ["PLAN_TOKENS", "Briefing", "brief", "class_entry", "property_entry"]
 
 PLAN_TOKENS = 700  # of a plan; the longest that benchmarks/perfect.py wrote took 446
+_COMPACT_TOKENS = 256  # of a small model's plan, whose tokenizer was made for plans
 _UNKNOWN = 16_384  # tokens that a model is taken to have where its server does not say
 _LONGEST = 12_000  # tokens of a prompt, however long the model's context: what is in its middle is read worst
 _SHARE = 0.6  # of the prompt that the graph may take, the rest being for candidates, conversation and question
+_SMALL = 2_048  # tokens of a context that has no room for the instructions: its model was trained to need none
 _SIZES = ((MOST.properties, MOST.classes), (96, 40), (40, 16))  # of the graph's part, until it fits
 _SIGNATURES = 2
 _DESCRIPTION = 80  # characters
@@ -29,12 +32,18 @@ _DESCRIPTION = 80  # characters
 
 @dataclass(frozen=True, slots=True)
 class Briefing:
-    """The system message, what its handles stand for, the pools of the schema, and the tokens of a whole prompt."""
+    """The system message, what its handles stand for, the pools of the schema, and the tokens of a whole prompt.
+
+    A plan has ``plan_tokens`` at most. One that ``is_compact`` is for a small model that was trained for this graph:
+    see ``kgllm.compact``.
+    """
 
     message: Message
     handles: Handles
     pools: Pools
     budget: int
+    plan_tokens: int = PLAN_TOKENS
+    is_compact: bool = False
 
     def fits(self, turns: Sequence[Message], model: LanguageModel) -> bool:
         """Whether the briefing and what comes after it are within the budget, as the model counts."""
@@ -43,7 +52,10 @@ class Briefing:
 
 def brief(index: Index, model: LanguageModel) -> Briefing:
     """The briefing of a graph, as much of its ontology as fits the model; the commonest terms come first."""
-    budget = min(_LONGEST, (model.context_length() or _UNKNOWN) - PLAN_TOKENS)
+    context = model.context_length() or _UNKNOWN
+    if context <= _SMALL:
+        return _brief_compactly(index, context)
+    budget = min(_LONGEST, context - PLAN_TOKENS)
     for properties, classes in _SIZES:
         pools = pools_for(index, most=replace(MOST, properties=properties, classes=classes))
         handles = graph_terms(index.ontology, pools=pools)
@@ -51,6 +63,14 @@ def brief(index: Index, model: LanguageModel) -> Briefing:
         if _tokens([message], model) <= budget * _SHARE:
             break
     return Briefing(message, handles, pools, budget)
+
+
+def _brief_compactly(index: Index, context: int) -> Briefing:
+    """The briefing of a small model: the terms of the graph alone."""
+    pools = pools_for(index, most=COMPACT)
+    handles = graph_terms(index.ontology, pools=pools)
+    message = Message("system", compact_terms(handles, index.ontology))
+    return Briefing(message, handles, pools, context - _COMPACT_TOKENS, _COMPACT_TOKENS, is_compact=True)
 
 
 def _tokens(conversation: Sequence[Message], model: LanguageModel) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from typing import TypeVar
 
 from kgllm.datatypes import is_date
@@ -24,10 +24,12 @@ from kgllm.terms import Literal, URIRef
 from kgllm.vocabularies import XSD
 from kgllm.words import bounds, content_tokens, numbers_in_words
 
-__all__ = ["MOST", "candidates", "graph_terms", "pools_for"]
+__all__ = ["COMPACT", "MOST", "candidates", "graph_terms", "pools_for"]
 
 MOST = Pools(nodes=20, properties=280, classes=100, values=24)
 """Of nodes and values, which every question has its own of, no more than pays (``kgllm eval --candidates``)."""
+COMPACT = Pools(nodes=8, properties=32, classes=16, values=14)
+"""For a small model (``kgllm.compact``)."""
 _STABLE = 0.6  # of a pool that the graph's terms overflow, the part that is the same for every question
 _RANKED = 12  # readings of the embedded planner whose properties come first
 _DATED = 8  # properties with dates that a question with a date or year is given, whatever its words
@@ -67,11 +69,12 @@ def candidates(
     stable: Handles,
     earlier: Sequence[URIRef] = (),
     reranker: Reranker | None = None,
+    only_named: bool = False,
 ) -> Handles:
     """What the handles of one question stand for; ``earlier`` are nodes that the conversation spoke of.
 
     They begin with the ``stable`` ones, the ``graph_terms`` of the pools. A ``reranker`` orders the nodes that the
-    question does not name.
+    question does not name; with ``only_named`` there are none, and the likeliest name comes first.
     """
     properties, classes = list(stable.properties), list(stable.classes)
     if len(properties) < pools.properties:
@@ -79,13 +82,19 @@ def candidates(
     if len(classes) < pools.classes:
         classes += _likely_classes(links, planner)
     index = planner.vocabulary.index
-    words = _unnamed(links)
-    meant = _meant_nodes(words, index)
+    if only_named:
+        nodes = _named(sorted(links.mentions, key=lambda mention: -mention.score))
+        values = _named_values(links, index)
+    else:
+        words = _unnamed(links)
+        meant = _meant_nodes(words, index)
+        nodes = _nodes(links, index, meant, earlier, reranker, pools.nodes)
+        values = chain(_values(links, index, words, meant), _integers(_ROUND))
     return Handles(
-        _first(_nodes(links, index, meant, earlier, reranker, pools.nodes), pools.nodes),
+        _first(nodes, pools.nodes),
         _first(properties, pools.properties),
         _first(classes, pools.classes),
-        _first([*stable.values, *_values(links, index, words, meant)], pools.values),
+        _first([*stable.values, *values], pools.values),
     )
 
 
@@ -194,10 +203,21 @@ def _named(mentions: Sequence[Mention]) -> Iterator[URIRef]:
 
 
 def _values(links: Links, index: Index, words: Sequence[str], meant: Sequence[URIRef]) -> Iterator[Literal]:
-    """The literals that the question names: numbers, dates, quotations, values of the graph, words; then round numbers.
+    """The literals that the question names, then those that its words mean, then its words.
 
-    Among the values are the names of the nodes that its words mean: graphs write "France" beside the node of it.
+    Among the second are the names of the nodes that its words mean: graphs write "France" beside the node of it.
     """
+    yield from _named_values(links, index)
+    yield from _meant_values(words, index)
+    labels = [normalise(label) for label in index.labels(meant).values()]
+    rows = [match.row for matches in index.names.exact(labels).values() for match in matches]
+    yield from (value.literal for value in index.values([row for row in rows if row >= index.value_offset]).values())
+    yield from (Literal(mention.text) for mention in links.mentions)
+    yield from (Literal(token.text) for token in links.tokens if token.lower in words)
+
+
+def _named_values(links: Links, index: Index) -> Iterator[Literal]:
+    """The numbers, dates and quotations of a question, and the values of the graph that it names."""
     dated = {s.object for p in index.ontology.properties.values() for s in p.signatures if is_date(s.object)}
     for bound in bounds(links.question):
         if not bound.is_date:
@@ -214,13 +234,6 @@ def _values(links: Links, index: Index, words: Sequence[str], meant: Sequence[UR
     yield from (Literal(quoted) for match in _QUOTED.finditer(links.question) for quoted in match.groups() if quoted)
     mentions = [*links.mentions, *links.spare]
     yield from (c.value.literal for m in mentions for c in m.candidates if c.value is not None)
-    yield from _meant_values(words, index)
-    labels = [normalise(label) for label in index.labels(meant).values()]
-    rows = [match.row for matches in index.names.exact(labels).values() for match in matches]
-    yield from (value.literal for value in index.values([row for row in rows if row >= index.value_offset]).values())
-    yield from (Literal(mention.text) for mention in links.mentions)
-    yield from (Literal(token.text) for token in links.tokens if token.lower in words)
-    yield from _integers(_ROUND)
 
 
 def _integers(numbers: Iterable[int]) -> tuple[Literal, ...]:

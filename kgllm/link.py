@@ -19,7 +19,7 @@ from kgllm.names import NameMatch, normalise
 from kgllm.protocols import Hit
 from kgllm.references import Reference, references
 from kgllm.similarity import Vocabulary
-from kgllm.terms import URIRef
+from kgllm.terms import Literal, URIRef
 from kgllm.words import Token, is_function_word, looks_like_description, tokenize, word_pairs
 
 __all__ = ["Candidate", "Links", "Mention", "link"]
@@ -46,6 +46,13 @@ class Candidate:
     def kind(self) -> str:
         """node, class, property or value."""
         return self.description.kind if self.description else "value"
+
+    def term(self) -> URIRef | Literal:
+        """What it names."""
+        if self.description is not None:
+            return self.description.iri
+        assert self.value is not None  # noqa: S101 - it is one or the other
+        return self.value.literal
 
 
 @dataclass(frozen=True, slots=True)

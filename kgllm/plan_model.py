@@ -10,20 +10,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from kgllm.briefing import PLAN_TOKENS, Briefing, class_entry, property_entry
+from kgllm.briefing import Briefing, class_entry, property_entry
 from kgllm.candidates import candidates
+from kgllm.compact import compact_message
 from kgllm.conversation import Conversation
 from kgllm.errors import DeadlineError
 from kgllm.index import Index
 from kgllm.link import Links
 from kgllm.plan import Plan
 from kgllm.plan_embedded import EmbeddedPlanner
-from kgllm.prompting import as_data, as_reply, said
+from kgllm.prompting import as_data, as_reply, said, value_entry
 from kgllm.protocols import Exchange, LanguageModel, Message, Reranker, Step
 from kgllm.query_json import parse_query
 from kgllm.query_schema import ABSTAIN, Handles, PlanError, plan_schema
 from kgllm.terms import URIRef, clean, n3
-from kgllm.wishes import fulfil, is_wish, node_entry, value_entry
+from kgllm.wishes import fulfil, is_wish, node_entry
 
 __all__ = ["ModelPlanning"]
 
@@ -60,22 +61,38 @@ class ModelPlanning:
             stable=briefing.handles,
             earlier=conversation.nodes,
             reranker=reranker,
+            only_named=briefing.is_compact,
         )
         self._links = links
         self._planner = planner
         self._briefing = briefing
         self._model = model
         self._index: Index = planner.vocabulary.index
-        self._wishes = 0
+        self._wishes = _WISHES if briefing.is_compact else 0
         self._entered = dict.fromkeys("npcv", 0)
         self._plans = 0
-        asked, self.handles = question_message(
-            links.question, self.handles, briefing=briefing, model=model, index=self._index, conversation=conversation
-        )
+        if briefing.is_compact:
+            asked = compact_message(links, self.handles, told=briefing.handles, index=self._index)
+        else:
+            asked, self.handles = question_message(
+                links.question,
+                self.handles,
+                briefing=briefing,
+                model=model,
+                index=self._index,
+                conversation=conversation,
+            )
         self._turns = [briefing.message, asked]
+
+    @property
+    def prompt(self) -> tuple[Message, ...]:
+        """All that has been said to the model and by it so far."""
+        return tuple(self._turns)
 
     def propose(self, observed: str | None) -> Iterator[Step | Plan]:
         """The model's next plan that is a query; what is none is sent back with the reason."""
+        if observed is not None and self._briefing.is_compact:  # it was trained on questions alone
+            return
         if observed is not None:
             self._send_back({"observed": observed}, "Give another plan.")
         while self._plans < _PLANS:
@@ -93,6 +110,9 @@ class ModelPlanning:
                     raise PlanError("there is no more to be seen; give a plan")
                 query = parse_query(plan, self.handles, self._index.ontology)
             except PlanError as error:
+                if self._briefing.is_compact:
+                    yield Step("plan", clean(f"its plan is none: {error}"))
+                    return
                 yield Step("plan", clean(f"sent a plan back: {error}"))
                 self._send_back({"wrong": str(error)}, "Give another plan.")
                 continue
@@ -105,7 +125,9 @@ class ModelPlanning:
         """What the model says next under the schema; ``None`` for what is not that."""
         self._forget()
         (completion,) = self._model.complete(
-            [self._turns], schema=plan_schema(self._briefing.pools), max_tokens=PLAN_TOKENS
+            [self._turns],
+            schema=plan_schema(self._briefing.pools, may_wish=not self._briefing.is_compact),
+            max_tokens=self._briefing.plan_tokens,
         )
         self.exchanges += (Exchange("plan", tuple(self._turns), said(completion), completion.usage),)
         self._turns.append(Message("assistant", as_reply(completion.value)))

@@ -10,9 +10,9 @@ from importlib.resources import files
 from typing import Any
 
 from kgllm.protocols import Completion
-from kgllm.terms import clean
+from kgllm.terms import Literal, clean, local_name
 
-__all__ = ["as_data", "as_reply", "prompt", "said"]
+__all__ = ["as_data", "as_reply", "plain", "prompt", "said", "value_entry"]
 
 _CAP = 300  # characters of a text from the graph
 _BROKEN = str.maketrans({character: f"\\u{ord(character):04x}" for character in "<>&|[]`"})
@@ -35,6 +35,16 @@ def as_data(texts: Mapping[str, str], *, cap: int | None = _CAP) -> str:
         for handle, text in texts.items()
     ]
     return "{" + ",\n ".join(lines) + "}"
+
+
+def plain(text: str, *, cap: int | None = _CAP) -> str:
+    """A text in one line, cut and cleaned and broken as in ``as_data``, for a prompt that is no JSON."""
+    return " ".join(clean(text, cap=cap).split()).translate(_BROKEN)
+
+
+def value_entry(literal: Literal) -> str:
+    """A literal as its text and its datatype."""
+    return str(literal) + (f" ({local_name(literal.datatype)})" if literal.datatype else "")
 
 
 def said(completion: Completion) -> Any:

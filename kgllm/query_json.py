@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from kgllm.datatypes import is_number
+from kgllm.datatypes import comparable, is_number
 from kgllm.ontology import RDF_TYPE, Ontology, Signature
 from kgllm.query import (
     Aggregate,
@@ -354,6 +354,8 @@ class _Writer:
             for letter in "vcpn"
             for number, term in reversed(list(enumerate(handles.pool(letter))))
         }
+        numbers = [(number, value) for number, value in enumerate(handles.values) if is_number(value.datatype)]
+        self.numbers = {comparable(value): f"v{number}" for number, value in reversed(numbers)}
         self.names: dict[Variable, str] = {}
 
     def plan(self, query: Query) -> dict[str, Any]:
@@ -391,11 +393,11 @@ class _Writer:
         return {"s": s, "p": self._term(pattern.predicate, "p"), "o": self._term(pattern.object, "nvc")}
 
     def _compared(self, comparison: Comparison) -> dict[str, Any]:
-        right = self._term(comparison.right, "vnc")
+        right = self._operand(comparison.right, "vnc")
         return {"x": self._term(comparison.left, ""), "op": comparison.operator, "to": right}
 
     def _let(self, computed: Computed) -> dict[str, Any]:
-        operands = [self._term(operand, "v") for operand in computed.operands]
+        operands = [self._operand(operand) for operand in computed.operands]
         return {"let": self._term(computed.variable, ""), "is": computed.operator, "of": operands}
 
     def _then(self, query: Query) -> list[dict[str, Any]]:
@@ -413,7 +415,7 @@ class _Writer:
             names = [self._term(variable, "") for variable in query.group_by]
             steps += [{"group": names[start : start + _GROUP]} for start in range(0, len(names), _GROUP)]
         for having in query.having:
-            right = self._term(having.right, "v")
+            right = self._operand(having.right)
             steps.append({"having": self._term(having.key, ""), "op": having.operator, "to": right})
         for order in query.order_by:
             steps.append({"order": "desc" if order.descending else "asc", "by": self._term(order.key, "")})
@@ -425,6 +427,13 @@ class _Writer:
 
     def _columns(self, query: Query) -> list[str]:
         return [self._term(variable, "") for variable in query.columns()]
+
+    def _operand(self, term: Any, letters: str = "v") -> str:
+        """The handle of what something is compared with or computed from: of a number, any that has its value."""
+        is_given = ("v", term) in self.places or not (isinstance(term, Literal) and is_number(term.datatype))
+        if not is_given and (handle := self.numbers.get(comparable(term))) is not None:
+            return handle
+        return self._term(term, letters)
 
     def _term(self, term: Any, letters: str) -> str:
         """The handle of a term, of those kinds that may stand there."""

@@ -109,8 +109,8 @@ ABSTAIN = "the graph does not say"
 
 
 @cache
-def plan_schema(pools: Pools) -> Mapping[str, Any]:
-    """The schema of a plan over pools of some size; the same object at every call."""
+def plan_schema(pools: Pools, *, may_wish: bool = True) -> Mapping[str, Any]:
+    """The schema of a plan over pools of some size, perhaps a wish to see more; the same object at every call."""
     variables, nodes = _names("x", VARIABLES), _names("n", pools.nodes)
     properties, classes = _names("p", pools.properties), _names("c", pools.classes)
     values = _names("v", pools.values)
@@ -149,10 +149,12 @@ def plan_schema(pools: Pools) -> Mapping[str, Any]:
         object_of(where=conditions, then=list_of(_ref("then"), 0, 8), select=list_of(variable, 1, 12)),
         object_of(ask=conditions),
         object_of(describe=list_of({"enum": nodes + classes + properties}, 1, 3)),
+        object_of(abstain={"enum": [ABSTAIN]}),
+    ]
+    wishes = [
         object_of(look={"enum": nodes}),
         object_of(values=_ref("property")),
         object_of(search={"type": "string", "pattern": _WORDS}),
-        object_of(abstain={"enum": [ABSTAIN]}),
     ]
     return {
         "$defs": {
@@ -167,5 +169,5 @@ def plan_schema(pools: Pools) -> Mapping[str, Any]:
             "condition": condition,
             "then": then,
         },
-        **object_of(plan={"anyOf": plan}),
+        **object_of(plan={"anyOf": [*plan, *wishes] if may_wish else plan}),
     }

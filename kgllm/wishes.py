@@ -13,10 +13,11 @@ from kgllm.briefing import class_entry, property_entry
 from kgllm.descriptions import Description
 from kgllm.index import Index
 from kgllm.ontology import Ontology
+from kgllm.prompting import value_entry
 from kgllm.query_schema import LONGEST_SEARCH, Handles, PlanError, Pools
-from kgllm.terms import Literal, Term, URIRef, clean, local_name, n3
+from kgllm.terms import Literal, Term, URIRef, clean, n3
 
-__all__ = ["Seen", "fulfil", "is_wish", "node_entry", "value_entry"]
+__all__ = ["Seen", "fulfil", "is_wish", "node_entry"]
 
 _SHOWN = 16
 _HITS = 6  # of a search; two more can follow before the pool has no room
@@ -134,8 +135,3 @@ def node_entry(iri: URIRef, described: Description | None, ontology: Ontology, *
     kinds = ", ".join(ontology.label(c) for c in described.types[:2]) if described is not None else ""
     label = described.label if described is not None else ontology.label(iri)
     return label + (f" ({kinds})" if kinds else "") + (f" has {has}" if has else "")
-
-
-def value_entry(literal: Literal) -> str:
-    """A literal as its text and its datatype."""
-    return str(literal) + (f" ({local_name(literal.datatype)})" if literal.datatype else "")

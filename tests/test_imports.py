@@ -18,7 +18,13 @@ import kgllm
 
 PACKAGE = Path(kgllm.__file__).parent
 LANGUAGE = {"errors", "terms", "protocols", "datatypes", "vocabularies", "frames"}
-WIRING = {"workspace", "opening", "doctor", "checking"}  # checking loads the file that it is given
+WIRING = {
+    "workspace",
+    "opening",
+    "doctor",
+    "checking",  # loads the file that it is given
+    "tuning.language_model",  # trains the model that it is given
+}
 GUARD = "engines.guard"  # looks at a text, and is no engine
 WORKSPACE = {"workspace"}
 ASSISTANT = {"assistant"}

@@ -27,14 +27,30 @@ def tune(
         typer.Option("--questions", metavar="FILE", help="Questions with gold, as eval reads them."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what there is to learn, and keep nothing.")] = False,
+    language_model: Annotated[
+        Path | None,
+        typer.Option("--language-model", metavar="FOLDER", help="Train a language model on the questions, for vLLM."),
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option("--from", metavar="MODEL", help="The model to adapt: a folder, or a model hub's name."),
+    ] = None,
+    from_scratch: Annotated[
+        str | None, typer.Option("--from-scratch", metavar="SIZE", help="Or a small one from nothing: 3m or 12m.")
+    ] = None,
+    epochs: Annotated[float | None, typer.Option("--epochs", min=0.01, help="How often it sees each question.")] = None,
     forget: Annotated[bool, typer.Option("--forget", help="Forget all that was learned about this graph.")] = False,
 ) -> int:
-    """Learn what people call the relations of a graph from questions with known answers. Formats: text, json, ttl."""
+    """Learn from questions with known answers how people ask about a graph. Formats: text, json, ttl (of words)."""
     form = common.chosen_format("text", "json", "ttl")
     if forget == (questions is not None):
         raise typer.BadParameter("give either --questions FILE or --forget")
     if questions is None:
         return _forgotten(common)
+    if language_model is not None:
+        return _trained(common, questions, language_model, base, from_scratch, epochs)
+    if base is not None or from_scratch is not None or epochs is not None:
+        raise typer.BadParameter("--from, --from-scratch and --epochs go with --language-model FOLDER")
     with common.assistant() as assistant:
         tuned = assistant.tune(questions, keep=not dry_run)
         folder, namespaces = assistant.workspace.folder, assistant.workspace.namespaces
@@ -44,6 +60,30 @@ def tune(
         common.terminal.out(tuned.lessons.to_turtle())
     else:
         common.terminal.out(_told(tuned, namespaces, folder=None if dry_run else folder))
+    return 0
+
+
+def _trained(
+    common: Common, questions: Path, folder: Path, base: str | None, size: str | None, epochs: float | None
+) -> int:
+    from kgllm.display import counted
+    from kgllm.tuning.language_model import tune_language_model
+
+    if (base is None) == (size is None):
+        raise typer.BadParameter("give either --from MODEL or --from-scratch SIZE")
+    with common.assistant() as assistant:
+        tuned = tune_language_model(assistant, questions, folder, base=base, size=size, epochs=epochs)
+    if common.chosen_format("text", "json") == "json":
+        common.terminal.out(as_json(tuned.to_json()))
+        return 0
+    lines = [
+        f"{tuned.base}, {tuned.parameters / 1e6:.1f} million parameters: learned {counted(tuned.examples, 'plan')} of "
+        f"{counted(tuned.questions, 'question')} in {tuned.seconds / 60:.0f} min",
+        *(f"  epoch {loss['epoch']:g}: held-out loss {loss['held_out_loss']:.4f}" for loss in tuned.losses),
+        f"right first of {tuned.asked} held out, without any constraint: {tuned.right:.3f}",
+        f"vllm serve {folder} serves it; then --base-url http://127.0.0.1:8000/v1 asks it",
+    ]
+    common.terminal.out("\n".join(lines))
     return 0
 
 

@@ -1,0 +1,208 @@
+"""A language model learns to plan over one graph: from nothing, or by adapters to one that was trained before.
+
+It is trained on the very prompts that the planner will send it, and on the JSON of their right plans.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from kgllm.engines.causal_lm import CHECKPOINTS, SIZES, TrainedModel, Training, from_pretrained, from_scratch, train
+from kgllm.errors import InputError, KgllmError
+from kgllm.evaluate import Answering, score
+from kgllm.export import write_whole
+from kgllm.hardware import find_hardware
+from kgllm.plan_embedded import EmbeddedPlanner
+from kgllm.protocols import LanguageModel
+from kgllm.questions import Question, read_questions
+from kgllm.similarity import Vocabulary
+from kgllm.tuning.training_data import Example, Reader, examples
+
+if TYPE_CHECKING:
+    from kgllm.answer import Answer
+    from kgllm.workspace import Workspace
+
+__all__ = ["CARD", "TunedModel", "learn", "tune_language_model"]
+
+CARD = "training.json"
+_CONTEXT = 1_024  # tokens of a model from scratch
+_SAME = 3  # times that one prompt with one plan is learned from, however often it is asked
+_HELD_OUT = 10  # every tenth prompt
+_ASKED = 100  # questions held out that are answered in the end
+_FEWEST = 20  # questions with a plan, under which there is nothing to learn
+_BEGUN = "begun.json"
+_SCRATCH, _ADAPTERS = Training(epochs=6, batch=32, rate=1e-3), Training(epochs=2, batch=8, rate=2e-4)
+
+
+class Tunable(Protocol):
+    """What an ``Assistant`` has that is needed here."""
+
+    @property
+    def workspace(self) -> Workspace:
+        """The graph."""
+
+    def asking(self, model: LanguageModel) -> Answering:
+        """An assistant over the same graph with a model that plans."""
+
+
+@dataclass(frozen=True, slots=True)
+class TunedModel:
+    """What a model learned from how many questions, ``planned`` of which have a right plan that is known.
+
+    ``losses`` are the held-out ones by epoch; ``right`` is the share of ``asked`` questions held out of which the first
+    answer is right, planned without constraint.
+    """
+
+    folder: Path
+    base: str
+    parameters: int
+    questions: int
+    planned: int
+    examples: int
+    training: Training
+    losses: list[dict[str, float]]
+    seconds: int
+    hardware: str
+    asked: int
+    right: float
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON data."""
+        return {**asdict(self), "folder": str(self.folder)}
+
+
+def tune_language_model(
+    assistant: Tunable,
+    questions: Path,
+    folder: Path,
+    *,
+    base: str | None = None,
+    size: str | None = None,
+    epochs: float | None = None,
+) -> TunedModel:
+    """Train a model on a file of questions that ``eval`` reads, and write it as a folder that ``vllm serve`` takes.
+
+    With a ``base`` that model gets adapters, which are merged into it; else one of a ``size`` is made from nothing.
+    Training that was broken off goes on where it was, if it is asked for again with the same questions over the same
+    graph. Raises ``InputError`` for too few questions with a known plan or a folder that holds something else,
+    ``BackendError`` without the extra ``tune``, and what ``read_questions`` raises.
+    """
+    size = size or "12m"
+    training = _SCRATCH if base is None else _ADAPTERS
+    training = training if epochs is None else replace(training, epochs=epochs)
+    if size not in SIZES:
+        raise InputError(f"there is no size {size}", try_next=f"one of {', '.join(SIZES)}")
+    _check(folder)
+    began = time.monotonic()
+    workspace = assistant.workspace
+    index, progress = workspace.index, workspace.progress
+    asked = read_questions(questions, index.store, languages=workspace.settings.languages)
+    model = from_pretrained(base) if base is not None else None
+    reader = Reader(_CONTEXT) if model is None else Reader(model.context, model.tokens)
+    found = examples(asked, EmbeddedPlanner(Vocabulary(index)), reader, progress=progress)
+    planned = [(question, example) for question, example in zip(asked, found, strict=True) if example is not None]
+    if len(planned) < _FEWEST:
+        raise InputError(
+            f"of {len(asked)} questions {len(planned)} have a plan to learn from, and {_FEWEST} are the least",
+            why="a right plan is the gold query, or the first reading that gives the gold answer",
+            try_next="kgllm tune --make-questions writes questions of the graph's own",
+        )
+    kept, held = _apart([example for _, example in planned])
+    model, losses = learn(kept, held, folder, model=model, size=size, training=training, progress=progress)
+    aside = set(held)
+    left = [question for question, example in planned if example in aside][:_ASKED]
+    right = _right(left, assistant.asking(model).ask_each(question.text for question in left))
+    tuned = TunedModel(
+        folder,
+        base or f"{size} from scratch",
+        model.parameters(),
+        len(asked),
+        len(planned),
+        len(kept),
+        training,
+        losses,
+        round(time.monotonic() - began),
+        f"{os.cpu_count()} processors, {find_hardware()}",
+        len(left),
+        right,
+    )
+    write_whole(folder / CARD, json.dumps(tuned.to_json(), indent=1).encode())
+    return tuned
+
+
+def learn(
+    kept: Sequence[Example],
+    held: Sequence[Example],
+    folder: Path,
+    *,
+    model: TrainedModel | None = None,
+    size: str = "12m",
+    training: Training | None = None,
+    progress: Callable[[str, int, int], None],
+) -> tuple[TrainedModel, list[dict[str, float]]]:
+    """Train on examples, perhaps of several graphs, and write the model; it, and its held-out losses by epoch.
+
+    Without a ``model`` one of a ``size`` is made from scratch.
+    """
+    adapters = model is not None
+    training = training or (_ADAPTERS if adapters else _SCRATCH)
+    if model is None:
+        texts = [text for example in kept for text in (*(m.content for m in example.prompt), example.plan)]
+        model = from_scratch(texts, size=size, context=_CONTEXT, seed=training.seed)
+    _begin(folder, kept, model, training)
+    losses = train(
+        model,
+        [example.to_json() for example in kept],
+        [example.to_json() for example in held],
+        folder,
+        training=training,
+        adapters=adapters,
+        progress=progress,
+    )
+    model.save(folder)
+    (folder / _BEGUN).unlink()
+    return model, losses
+
+
+def _apart(found: Sequence[Example]) -> tuple[list[Example], list[Example]]:
+    """What is learned from, no example more than a few times, and what is held out, with other prompts."""
+    counts = Counter(found)
+    prompts = list(dict.fromkeys(example.prompt for example in counts))
+    aside = set(prompts[_HELD_OUT - 1 :: _HELD_OUT])
+    learned = {example: min(count, _SAME) for example, count in counts.items() if example.prompt not in aside}
+    return list(Counter(learned).elements()), [example for example in counts if example.prompt in aside]
+
+
+def _check(folder: Path) -> None:
+    """Raises ``InputError`` for a folder in which there is something else."""
+    is_new = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    if not is_new and not any((folder / name).exists() for name in (CARD, _BEGUN)):
+        raise InputError(f"{folder} holds something else than a model tuned here", try_next="name a new folder")
+
+
+def _begin(folder: Path, kept: Sequence[Example], model: TrainedModel, training: Training) -> None:
+    """Make the folder ready: training that was broken off goes on if it is the same, and begins anew if it is not."""
+    folder.mkdir(parents=True, exist_ok=True)
+    learned = hashlib.sha256(repr((kept, model.name, training)).encode()).hexdigest()
+    begun = folder / _BEGUN
+    if not begun.exists() or json.loads(begun.read_bytes()) != learned:
+        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+        write_whole(begun, json.dumps(learned).encode())
+
+
+def _right(questions: Sequence[Question], answers: Iterable[Answer | KgllmError]) -> float:
+    """The share of questions of which the first answer is right; a fault is none."""
+    scores = [
+        0.0 if isinstance(answer, KgllmError) else score(answer, question.gold).hit_at_1
+        for question, answer in zip(questions, answers, strict=True)
+    ]
+    return round(sum(scores) / len(scores), 3) if scores else 0.0
