@@ -28,8 +28,8 @@ __all__ = ["COMPACT", "MOST", "candidates", "graph_terms", "pools_for"]
 
 MOST = Pools(nodes=20, properties=280, classes=100, values=24)
 """Of nodes and values, which every question has its own of, no more than pays (``kgllm eval --candidates``)."""
-COMPACT = Pools(nodes=8, properties=32, classes=16, values=14)
-"""For a small model (``kgllm.compact``)."""
+COMPACT = Pools(nodes=8, properties=96, classes=48, values=14)
+"""For a small model (``kgllm.compact``): about 700 tokens, whatever its tokenizer."""
 _STABLE = 0.6  # of a pool that the graph's terms overflow, the part that is the same for every question
 _RANKED = 12  # readings of the embedded planner whose properties come first
 _DATED = 8  # properties with dates that a question with a date or year is given, whatever its words
@@ -84,7 +84,7 @@ def candidates(
     index = planner.vocabulary.index
     if only_named:
         nodes = _named(sorted(links.mentions, key=lambda mention: -mention.score))
-        values = _named_values(links, index)
+        values = _named_values(links, _around_names(links), index)
     else:
         words = _unnamed(links)
         meant = _meant_nodes(words, index)
@@ -207,7 +207,7 @@ def _values(links: Links, index: Index, words: Sequence[str], meant: Sequence[UR
 
     Among the second are the names of the nodes that its words mean: graphs write "France" beside the node of it.
     """
-    yield from _named_values(links, index)
+    yield from _named_values(links, links.question, index)
     yield from _meant_values(words, index)
     labels = [normalise(label) for label in index.labels(meant).values()]
     rows = [match.row for matches in index.names.exact(labels).values() for match in matches]
@@ -216,22 +216,32 @@ def _values(links: Links, index: Index, words: Sequence[str], meant: Sequence[UR
     yield from (Literal(token.text) for token in links.tokens if token.lower in words)
 
 
-def _named_values(links: Links, index: Index) -> Iterator[Literal]:
-    """The numbers, dates and quotations of a question, and the values of the graph that it names."""
+def _around_names(links: Links) -> str:
+    """The question with the names of several words that it surely has blanked."""
+    text = links.question
+    for mention in links.mentions:
+        if mention.score >= _NAMED and mention.last - mention.first > 1:
+            start, end = links.tokens[mention.first].start, links.tokens[mention.last - 1].end
+            text = text[:start] + " " * (end - start) + text[end:]
+    return text
+
+
+def _named_values(links: Links, text: str, index: Index) -> Iterator[Literal]:
+    """The numbers, dates and quotations of a text, and the values of the graph that the question names."""
     dated = {s.object for p in index.ontology.properties.values() for s in p.signatures if is_date(s.object)}
-    for bound in bounds(links.question):
+    for bound in bounds(text):
         if not bound.is_date:
             yield Literal(bound.value, datatype=_INTEGER if bound.value.isdigit() else _DECIMAL)
         if bound.is_date or bound.is_year:
             yield from _times(bound.value, dated)
         if bound.is_year:
             yield Literal(bound.value)
-    for number in [*_DIGITS.findall(links.question), *numbers_in_words(links.question)]:
+    for number in [*_DIGITS.findall(text), *numbers_in_words(text)]:
         yield Literal(number, datatype=_INTEGER)
         yield Literal(number)
         if len(number) == 4:
             yield from _times(number, dated)
-    yield from (Literal(quoted) for match in _QUOTED.finditer(links.question) for quoted in match.groups() if quoted)
+    yield from (Literal(quoted) for match in _QUOTED.finditer(text) for quoted in match.groups() if quoted)
     mentions = [*links.mentions, *links.spare]
     yield from (c.value.literal for m in mentions for c in m.candidates if c.value is not None)
 

@@ -47,12 +47,13 @@ SIZES: Mapping[str, Shape] = {"3m": Shape(4, 192, 576, 1024), "12m": Shape(6, 38
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """How to train: ``rate`` is the highest learning rate, ``batch`` counts conversations."""
+    """How to train: ``rate`` is the highest learning rate, ``batch`` counts conversations, ``save_every`` steps."""
 
     epochs: float = 3.0
     batch: int = 32
     rate: float = 1e-3
     seed: int = 0
+    save_every: int = 200
 
 
 class TrainedModel:
@@ -230,31 +231,31 @@ def train(
 
     checkpoints = folder / CHECKPOINTS
     on_gpu = torch.cuda.is_available()
-    config = SFTConfig(
-        output_dir=str(checkpoints),
-        num_train_epochs=training.epochs,
-        per_device_train_batch_size=training.batch,
-        per_device_eval_batch_size=training.batch,
-        learning_rate=training.rate,
-        lr_scheduler_type="cosine",
-        warmup_steps=0.05,
-        weight_decay=0.01,
-        max_length=model.context,
-        seed=training.seed,
-        use_cpu=not on_gpu,
-        bf16=on_gpu or has_fast_bfloat16(),
-        gradient_checkpointing=on_gpu and adapters,
-        train_sampling_strategy="group_by_length",
-        eval_strategy="epoch",
-        save_strategy="steps",
-        save_steps=200,
-        save_total_limit=1,
-        logging_strategy="epoch",
-        disable_tqdm=True,
-        report_to="none",
-    )
     lora = LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM") if adapters else None
     with _quiet():
+        config = SFTConfig(
+            output_dir=str(checkpoints),
+            num_train_epochs=training.epochs,
+            per_device_train_batch_size=training.batch,
+            per_device_eval_batch_size=training.batch,
+            learning_rate=training.rate,
+            lr_scheduler_type="cosine",
+            warmup_steps=0.05,
+            weight_decay=0.01,
+            max_length=model.context,
+            seed=training.seed,
+            use_cpu=not on_gpu,
+            bf16=on_gpu or has_fast_bfloat16(),
+            gradient_checkpointing=on_gpu and adapters,
+            train_sampling_strategy="group_by_length",
+            eval_strategy="epoch",
+            save_strategy="steps",
+            save_steps=training.save_every,
+            save_total_limit=1,
+            logging_strategy="epoch",
+            disable_tqdm=True,
+            report_to="none",
+        )
         trainer = SFTTrainer(
             model=model.model,
             args=config,

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from kgllm.answer import Answer
     from kgllm.workspace import Workspace
 
-__all__ = ["CARD", "TunedModel", "learn", "tune_language_model"]
+__all__ = ["CARD", "TunedModel", "apart", "learn", "tune_language_model"]
 
 CARD = "training.json"
-_CONTEXT = 1_024  # tokens of a model from scratch
+_CONTEXT = 2_048  # tokens of a model from scratch
 _SAME = 3  # times that one prompt with one plan is learned from, however often it is asked
 _HELD_OUT = 10  # every tenth prompt
 _ASKED = 100  # questions held out that are answered in the end
@@ -116,7 +116,7 @@ def tune_language_model(
             why="a right plan is the gold query, or the first reading that gives the gold answer",
             try_next="kgllm tune --make-questions writes questions of the graph's own",
         )
-    kept, held = _apart([example for _, example in planned])
+    kept, held = apart([example for _, example in planned])
     model, losses = learn(kept, held, folder, model=model, size=size, training=training, progress=progress)
     aside = set(held)
     left = [question for question, example in planned if example in aside][:_ASKED]
@@ -173,7 +173,7 @@ def learn(
     return model, losses
 
 
-def _apart(found: Sequence[Example]) -> tuple[list[Example], list[Example]]:
+def apart(found: Sequence[Example]) -> tuple[list[Example], list[Example]]:
     """What is learned from, no example more than a few times, and what is held out, with other prompts."""
     counts = Counter(found)
     prompts = list(dict.fromkeys(example.prompt for example in counts))

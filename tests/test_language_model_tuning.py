@@ -1,0 +1,186 @@
+"""A language model is trained for a graph: from nothing, by adapters, and on from where it was broken off."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kgllm import Assistant, InputError
+from kgllm.engines.causal_lm import SIZES, Training, from_pretrained, from_scratch, train
+from kgllm.errors import BackendError
+from kgllm.protocols import Message
+from kgllm.tuning.language_model import CARD, apart, learn, tune_language_model
+from kgllm.tuning.training_data import Example
+from tests.command_line import run
+from tests.test_tuning import EX, NAMES, family, written
+
+PLANS = [
+    '{"plan":{"where":[{"s":"n0","p":"p0","o":"x0"}],"then":[],"select":["x0"]}}',
+    '{"plan":{"where":[{"s":"x0","p":"p1","o":"n0"}],"then":[],"select":["x0"]}}',
+]
+EXAMPLES = [
+    Example((Message("system", "p0 spouse, p1 parent\nc0 person"), Message("user", f"n0 person\n{words} n0?")), plan)
+    for words, plan in [*((f"who is the {w} of", PLANS[0]) for w in "abcdefgh"), ("whose parent is", PLANS[1])]
+] * 4
+QUICK = Training(epochs=1, batch=4)
+
+
+def questions(count: int = 24) -> list[dict[str, Any]]:
+    return [
+        {"id": n, "question": f"Who is the spouse of {NAMES[n]}?", "answer_nt": [f"<{EX}p{n ^ 1}>"]}
+        for n in range(count)
+    ]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("lm") / "model"
+    learn(EXAMPLES, EXAMPLES[:4], folder, size="3m", training=replace(QUICK, epochs=12), progress=lambda *_: None)
+    return folder
+
+
+def asked(words: str) -> list[Message]:
+    return [Message("system", "p0 spouse, p1 parent\nc0 person"), Message("user", f"n0 person\n{words} n0?")]
+
+
+def test_what_is_written_is_a_folder_of_a_model_that_says_what_it_learned(trained: Path) -> None:
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {file.name for file in trained.iterdir()}
+    assert not list(trained.glob("checkpoint*"))
+    model = from_pretrained(str(trained))
+    assert model.context_length() == 2_048
+    assert 1e6 < model.parameters() < 4e6
+    first, second = model.complete([asked("who is the c of"), asked("whose parent is")], schema={}, max_tokens=60)
+    assert (first.text, second.text) == tuple(PLANS)
+    assert first.value == json.loads(PLANS[0])
+
+
+def test_a_plan_is_a_few_tokens_and_any_text_comes_back_whole() -> None:
+    model = from_scratch(
+        [text for e in EXAMPLES for text in (e.prompt[0].content, e.prompt[1].content, e.plan)],
+        size="3m",
+        context=2_048,
+    )
+    assert model.tokens(PLANS[0]) <= 12
+    for text in (PLANS[0], 'who “wrote” naïve café, "a",\n x0 x100?', "月面 n0's {}[]"):
+        ids = model.tokenizer(text, add_special_tokens=False)["input_ids"]
+        assert model.tokenizer.decode(ids) == text
+    handles = model.tokenizer.tokenize("n0 and n0's p0")
+    assert [token for token in handles if token.strip("Ġ") in {"n0", "p0"}] == ["n0", "Ġn0", "Ġp0"]
+
+
+def test_the_same_seed_makes_the_same_model() -> None:
+    texts = [example.plan for example in EXAMPLES]
+    one, same, other = (from_scratch(texts, size="3m", context=64, seed=seed) for seed in (1, 1, 2))
+    weights = [next(iter(model.model.parameters())).detach().flatten()[:50].tolist() for model in (one, same, other)]
+    assert weights[0] == weights[1] != weights[2]
+    assert 10e6 < from_scratch(texts, size="12m", context=64).parameters() < 14e6
+    assert set(SIZES) == {"3m", "12m"}
+
+
+def test_training_that_was_broken_off_goes_on_and_other_training_begins_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    training = replace(QUICK, save_every=2)
+    seen: list[int] = []
+
+    def told(stage: str, done: int, total: int) -> None:
+        seen.append(done)
+        if done == 5 and len(seen) == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        learn(EXAMPLES, EXAMPLES[:4], folder, size="3m", training=training, progress=told)
+    assert seen == [1, 2, 3, 4, 5]
+    assert not (folder / "model.safetensors").exists()
+    learn(EXAMPLES, EXAMPLES[:4], folder, size="3m", training=training, progress=told)
+    assert seen[5:] == [5, 6, 7, 8, 9]
+    assert (folder / "model.safetensors").exists()
+    seen.clear()
+    learn(
+        EXAMPLES[::-1],
+        EXAMPLES[:4],
+        folder,
+        size="3m",
+        training=training,
+        progress=lambda s, done, t: seen.append(done),
+    )
+    assert seen[0] == 1
+
+
+def test_adapters_to_a_model_are_merged_into_it(trained: Path, tmp_path: Path) -> None:
+    model = from_pretrained(str(trained))
+    before = [part.detach().clone() for part in model.model.parameters()]
+    learn(EXAMPLES[:8], EXAMPLES[:2], tmp_path / "adapted", model=model, training=QUICK, progress=lambda *_: None)
+    adapted = from_pretrained(str(tmp_path / "adapted"))
+    assert not (tmp_path / "adapted/adapter_config.json").exists()
+    after = list(adapted.model.parameters())
+    assert [part.shape for part in after] == [part.shape for part in before]
+    assert any(not bool((one == other).all()) for one, other in zip(before, after, strict=True))
+
+
+def test_the_held_out_have_prompts_that_nothing_is_learned_from() -> None:
+    many = [Example((Message("user", str(n % 40)),), "{}") for n in range(400)]
+    kept, held = apart(many)
+    assert not {example.prompt for example in kept} & {example.prompt for example in held}
+    assert len(held) == 4
+    assert len(kept) == 36 * 3
+
+
+def test_a_model_is_tuned_for_a_graph_from_the_command_line(tmp_path: Path) -> None:
+    graph = tmp_path / "family.ttl"
+    graph.write_text(family(), encoding="utf-8")
+    asked = written(tmp_path, questions())
+    out = tmp_path / "model"
+    options = ("--language-model", str(out), "--from-scratch", "3m", "--epochs", "1", "--json")
+    result = run("tune", "-g", str(graph), "--questions", str(asked), *options)
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert (told["questions"], told["planned"], told["examples"]) == (24, 24, 3)
+    assert json.loads((out / CARD).read_text()) == told
+    assert told["losses"][-1]["held_out_loss"] > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--language-model", "m"), "give either --from MODEL or --from-scratch SIZE"),
+        (
+            ("--language-model", "m", "--from-scratch", "3m", "--from", "x"),
+            "give either --from MODEL or --from-scratch SIZE",
+        ),
+        (("--language-model", "m", "--from-scratch", "9m"), "there is no size 9m"),
+        (("--language-model", "m", "--from", "nowhere"), "nowhere cannot be loaded as a language model"),
+        (("--from-scratch", "3m"), "go with --language-model"),
+        (("--language-model", "full", "--from-scratch", "3m"), "holds something else"),
+    ],
+)
+def test_what_cannot_be_trained_is_said(tmp_path: Path, options: tuple[str, ...], message: str) -> None:
+    graph = tmp_path / "family.ttl"
+    graph.write_text(family(), encoding="utf-8")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/novel.txt").write_text("Chapter one")
+    named = [str(tmp_path / option) if option in {"m", "full", "nowhere"} else option for option in options]
+    result = run("tune", "-g", str(graph), "--questions", str(written(tmp_path, questions())), *named)
+    assert result.exit_code in {2, 5}, result.stderr
+    assert message in " ".join(result.stderr.split())
+    assert (tmp_path / "full/novel.txt").read_text() == "Chapter one"
+    assert not (tmp_path / "m").exists()
+
+
+def test_too_few_questions_are_none(open_cached: Callable[..., Assistant], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="of 12 questions 12 have a plan"):
+        tune_language_model(open_cached(family()), written(tmp_path, questions(12)), tmp_path / "m")
+
+
+def test_without_the_extra_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "trl", None)
+    with pytest.raises(BackendError, match="needs more packages") as caught:
+        from_scratch(["a"], size="3m", context=64)
+    assert "kgllm[tune]" in caught.value.try_next
+    with pytest.raises(BackendError, match="needs more packages"):
+        train(object(), [], [], tmp_path, training=QUICK, adapters=False, progress=lambda *_: None)  # type: ignore[arg-type]
