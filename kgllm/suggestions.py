@@ -19,11 +19,30 @@ from kgllm.terms import URIRef, clean
 from kgllm.vocabularies import RDF_TYPE
 from kgllm.words import KINDS
 
-__all__ = ["Suggestion", "suggestions"]
+__all__ = ["Suggestion", "be", "is_person", "plain", "plural", "suggestions"]
 
 _MOST = 10
 _PROPERTIES = 24  # the commonest, of which questions are made
 _BRACKETS = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
+_UNCHANGED = [
+    "spacecraft",
+    "aircraft",
+    "series",
+    "species",
+    "staff",
+    "people",
+    "children",
+    "hardware",
+    "software",
+    "equipment",
+    "information",
+    "music",
+    "data",
+]
+_PLURALS = {
+    "person": "people", "child": "children", "man": "men", "woman": "women", "half": "halves", "wife": "wives",
+    **{word: word for word in _UNCHANGED},
+}  # fmt: skip
 _X = Variable("x")
 
 
@@ -87,7 +106,7 @@ def _link(prop: Property, ontology: Ontology) -> _Link | None:
     signature = max(prop.signatures, key=lambda s: (s.count, str(s.subject), str(s.object)))
     if signature.subject is None or signature.object is None:
         return None
-    label = _plain(ontology.label(prop.iri))
+    label = plain(ontology.label(prop.iri))
     label = label.removeprefix("has ").removeprefix("have ")
     words = label.split()
     if not words or is_name_like(prop.iri) or words[0] in PREPOSITIONS or words[-1] == "by":
@@ -101,17 +120,17 @@ def _link(prop: Property, ontology: Ontology) -> _Link | None:
         prop.iri,
         prop.count,
         signature.subject,
-        _plain(ontology.label(signature.subject)).lower(),
+        plain(ontology.label(signature.subject)).lower(),
         typed(_X, signature.subject, ontology),
         signature.object,
         signature.literal,
-        not signature.literal and _is_person(signature.object, ontology),
+        not signature.literal and is_person(signature.object, ontology),
         "" if is_verb else label,
         label.replace("is ", "are ", 1) if is_verb and words[0] == "is" else label if is_verb else "",
     )
 
 
-def _plain(label: str) -> str:
+def plain(label: str) -> str:
     """A label without what stands in brackets."""
     return " ".join(clean(_BRACKETS.sub(" ", label)).split())
 
@@ -123,7 +142,7 @@ def _facts(links: Sequence[_Link], samples: Samples) -> Iterator[Suggestion]:
             subject, _, name, _ = found
             where = Group((TriplePattern(subject, link.iri, _X),))
             word = "Who" if link.is_person else "What"
-            yield Suggestion(f"{word} {_be(link.noun)} the {link.noun} of {name}?", Query("select", where, (_X,)))
+            yield Suggestion(f"{word} {be(link.noun)} the {link.noun} of {name}?", Query("select", where, (_X,)))
 
 
 def _inverses(links: Sequence[_Link], samples: Samples) -> Iterator[Suggestion]:
@@ -133,7 +152,7 @@ def _inverses(links: Sequence[_Link], samples: Samples) -> Iterator[Suggestion]:
             _, object_, _, name = found
             said = f"{link.verb} {name}" if link.verb else f"have {name} as their {link.noun}"
             where = _joined(Group((TriplePattern(_X, link.iri, object_),)), link.subjects)
-            yield Suggestion(f"Which {_plural(link.things)} {said}?", Query("select", where, (_X,)))
+            yield Suggestion(f"Which {plural(link.things)} {said}?", Query("select", where, (_X,)))
 
 
 def _extremes(links: Sequence[_Link]) -> Iterator[Suggestion]:
@@ -160,7 +179,7 @@ def _chains(links: Sequence[_Link], samples: Samples) -> Iterator[Suggestion]:
             middle = Variable("a1")
             patterns = (TriplePattern(subject, first.iri, middle), TriplePattern(middle, second.iri, _X))
             said = f"{second.noun} of the {first.noun} of {name}"
-            yield Suggestion(f"What {_be(second.noun)} the {said}?", Query("select", Group(patterns), (_X,)))
+            yield Suggestion(f"What {be(second.noun)} the {said}?", Query("select", Group(patterns), (_X,)))
 
 
 def _counts(ontology: Ontology) -> Iterator[Suggestion]:
@@ -169,7 +188,7 @@ def _counts(ontology: Ontology) -> Iterator[Suggestion]:
     for cls in counted[:2]:
         if cls.instances:
             query = Query("count", typed(_X, cls.iri, ontology), (Aggregate("count", _X),))
-            yield Suggestion(f"How many {_plural(_plain(cls.label).lower())} are there?", query)
+            yield Suggestion(f"How many {plural(plain(cls.label).lower())} are there?", query)
 
 
 def _joined(*groups: Group) -> Group:
@@ -177,23 +196,30 @@ def _joined(*groups: Group) -> Group:
     return Group(patterns, tuple(values for group in groups for values in group.values))
 
 
-def _is_person(cls: URIRef, ontology: Ontology) -> bool:
+def is_person(cls: URIRef, ontology: Ontology) -> bool:
     """Whether a class or one above it is that of people."""
     above = (ontology.label(each).lower().split() for each in ontology.superclasses(cls))
     return any(words[-1] in KINDS["who"] for words in above if words)
 
 
-def _be(noun: str) -> str:
+def be(noun: str) -> str:
+    """The form of "to be" that goes with a label, which may be a plural."""
     return "are" if noun.endswith("s") and not noun.endswith(("ss", "us", "is")) else "is"
 
 
-def _plural(noun: str) -> str:
+def plural(noun: str) -> str:
     """The English plural of a label, by the rules alone; a label that is one stays it.
 
-    >>> _plural("space agency"), _plural("launch"), _plural("day"), _plural("sections")
-    ('space agencies', 'launches', 'days', 'sections')
+    >>> plural("space agency"), plural("launch"), plural("day"), plural("sections"), plural("person")
+    ('space agencies', 'launches', 'days', 'sections', 'people')
     """
-    if _be(noun) == "are":
+    *before, last = noun.rsplit(" ", 1)
+    if last in _PLURALS:
+        return " ".join([*before, _PLURALS[last]])
+    if " of " in noun:
+        head, of, rest = noun.partition(" of ")
+        return plural(head) + of + rest
+    if be(noun) == "are":
         return noun
     if noun.endswith("y") and noun[-2:-1] not in set("aeiou"):
         return noun[:-1] + "ies"

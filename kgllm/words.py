@@ -391,6 +391,24 @@ def is_descending(quantities: Sequence[str], label: str, *, descending: bool) ->
     return descending != (stem("age") in map(stem, label.lower().split()) and "age" in quantities)
 
 
+def named_extremes(label: str, *, descending: bool) -> list[str]:
+    """The English words for the greatest or the least of what a label names.
+
+    >>> named_extremes("height (m)", descending=True)
+    ['tallest', 'highest']
+    """
+    head = re.sub(r"\(.*", "", label.lower()).split()[-1:]
+    ranked = [
+        (len(of.split()), word)
+        for word, (of, greatest) in _EXTREMES.items()
+        if not word.endswith("te")
+        and "number" not in head
+        and set(head) & set(of.split())
+        and is_descending(of.split(), label, descending=greatest) == descending
+    ]
+    return [word for _, word in sorted(ranked)]
+
+
 @lru_cache(maxsize=64)  # every reading of a question asks it
 def superlative(question: str, *, comparative: bool = False) -> Superlative | None:
     """The extreme that a question asks for, with ``comparative`` the greater of two; ``None`` if it asks for none."""

@@ -46,9 +46,9 @@ def test_questions_of_each_form_are_made_in_words_that_one_can_read(kg: Assistan
         "Which ship has the latest launch date?",
         "Which ships have Ann as their captain?",
         "Which ships are moored at Pier 9?",
-        "Which persons have the Navy as their employer?",
+        "Which people have the Navy as their employer?",
         "How many ships are there?",
-        "How many persons are there?",
+        "How many people are there?",
     }
 
 

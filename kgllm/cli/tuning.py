@@ -40,11 +40,23 @@ def tune(
     ] = None,
     epochs: Annotated[float | None, typer.Option("--epochs", min=0.01, help="How often it sees each question.")] = None,
     forget: Annotated[bool, typer.Option("--forget", help="Forget all that was learned about this graph.")] = False,
+    make_questions: Annotated[
+        Path | None,
+        typer.Option(
+            "--make-questions", metavar="FILE", help="Make questions with gold of the graph, for eval and for this."
+        ),
+    ] = None,
+    count: Annotated[int, typer.Option("--count", min=1, help="With --make-questions: so many.")] = 2_000,
+    seed: Annotated[int, typer.Option("--seed", help="With --make-questions: another one, other questions.")] = 0,
 ) -> int:
     """Learn from questions with known answers how people ask about a graph. Formats: text, json, ttl (of words)."""
     form = common.chosen_format("text", "json", "ttl")
-    if forget == (questions is not None):
-        raise typer.BadParameter("give either --questions FILE or --forget")
+    if sum([forget, questions is not None, make_questions is not None]) != 1:
+        raise typer.BadParameter("give one of --questions FILE, --make-questions FILE and --forget")
+    if make_questions is not None:
+        if dry_run or form == "ttl":
+            raise typer.BadParameter("--make-questions writes a file of JSON, and keeps nothing else")
+        return _made(common, make_questions, count, seed, form)
     if questions is None:
         return _forgotten(common)
     if language_model is not None:
@@ -83,6 +95,33 @@ def _trained(
         f"right first of {tuned.asked} held out, without any constraint: {tuned.right:.3f}",
         f"vllm serve {folder} serves it; then --base-url http://127.0.0.1:8000/v1 asks it",
     ]
+    common.terminal.out("\n".join(lines))
+    return 0
+
+
+def _made(common: Common, file: Path, count: int, seed: int, form: str) -> int:
+    from collections import Counter
+
+    from kgllm.display import counted
+    from kgllm.terms import clean
+    from kgllm.tuning.made_questions import make_questions, write_questions
+
+    with common.assistant() as assistant:
+        made = make_questions(
+            assistant.index,
+            count=count,
+            seed=seed,
+            languages=assistant.workspace.settings.languages,
+            model=assistant.model,
+            progress=common.terminal.progress,
+        )
+    write_questions(made, file)
+    kinds = Counter(question.kind for question in made)
+    if form == "json":
+        common.terminal.out(as_json({"questions": len(made), "by_kind": kinds, "file": str(file)}))
+        return 0
+    lines = [f"{counted(len(made), 'question')} in {clean(str(file))}"]
+    lines += [f"  {kind:<12} {number:>6,}" for kind, number in kinds.items()]
     common.terminal.out("\n".join(lines))
     return 0
 
