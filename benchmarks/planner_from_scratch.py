@@ -1,6 +1,6 @@
 """A planner of about ten million parameters, trained from nothing, served by a real vLLM, and measured.
 
-    python benchmarks/planner_from_scratch.py train FOLDER [DATA] [--size 12m] [--epochs 6]
+    python benchmarks/planner_from_scratch.py train FOLDER [DATA] [--size 12m] [--epochs 5]
     python benchmarks/planner_from_scratch.py measure FOLDER [DATA] [--python .venv-vllm/bin/python] [--renamed]
                                               [--limit N] [--sets NAME,NAME] [--out FILE]
 
@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("data", nargs="?", type=Path, default=Path("../shared/data"))
     parser.add_argument("--size", default="12m")
-    parser.add_argument("--epochs", type=float, default=6)
+    parser.add_argument("--epochs", type=float, default=5)
     parser.add_argument("--python", type=Path, default=Path(".venv-vllm/bin/python"))
     parser.add_argument("--sets", default=",".join(SETS))
     parser.add_argument("--limit", type=int)

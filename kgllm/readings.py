@@ -283,4 +283,6 @@ def condition_on(path: RelationPath, bound: Bound) -> Condition | None:
         written = {"date": f"{year}-01-01", "dateTime": f"{year}-01-01T00:00:00", "gYearMonth": f"{year}-01"}
         lexical = written.get(kind.rsplit("#", 1)[-1], year)
         return Condition(path, operator, Literal(lexical, datatype=URIRef(kind)))  # type: ignore[arg-type]
+    if bound.is_date:
+        return None
     return Condition(path, bound.operator, Literal(bound.value, datatype=URIRef(XSD + "decimal")), numeric=True)

@@ -79,6 +79,14 @@ def test_a_year_is_a_bound_on_a_date(planner: EmbeddedPlanner) -> None:
     assert (comparison.operator, str(comparison.right)) == ("<", "1962-01-01")
 
 
+def test_a_date_bounds_no_number(planner: EmbeddedPlanner, caplog: pytest.LogCaptureFixture) -> None:
+    links = link("Which missions were launched after 1969-07-16?", vocabulary=planner.vocabulary)
+    compared = [c for ranked in planner.plan(links) for c in ranked.query.where.comparisons]
+    assert any(str(c.right).startswith("1969-07-16") for c in compared)
+    assert not any(c.numeric for c in compared)
+    assert not caplog.records  # rdflib complains of a date as a decimal, on the terminal of whoever asked
+
+
 def test_every_plan_names_only_what_the_index_has(planner: EmbeddedPlanner) -> None:
     index = planner.vocabulary.index
     known = set(index.ontology.classes) | set(index.ontology.properties)

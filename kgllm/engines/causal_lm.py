@@ -49,8 +49,8 @@ SIZES: Mapping[str, Shape] = {"3m": Shape(4, 192, 576, 1024), "12m": Shape(6, 38
 class Training:
     """How to train: ``rate`` is the highest learning rate, ``batch`` counts conversations, ``save_every`` steps."""
 
-    epochs: float = 3.0
-    batch: int = 32
+    epochs: float = 5.0
+    batch: int = 16
     rate: float = 1e-3
     seed: int = 0
     save_every: int = 200
@@ -242,12 +242,13 @@ def train(
             lr_scheduler_type="cosine",
             warmup_steps=0.05,
             weight_decay=0.01,
+            adam_beta2=0.95,
             max_length=model.context,
             seed=training.seed,
             use_cpu=not on_gpu,
             bf16=on_gpu or has_fast_bfloat16(),
             gradient_checkpointing=on_gpu and adapters,
-            train_sampling_strategy="group_by_length",
+            train_sampling_strategy="random",  # batches of one length have plans of one shape, and teach nothing but it
             eval_strategy="epoch",
             save_strategy="steps",
             save_steps=training.save_every,
@@ -265,7 +266,9 @@ def train(
             callbacks=[Told()],
             peft_config=lora,
         )
-        trainer.train(resume_from_checkpoint=any(checkpoints.glob("checkpoint-*")))
+        whole = [file.parent for file in checkpoints.glob("checkpoint-*/trainer_state.json")]  # written last
+        last = max(whole, key=lambda folder: folder.stat().st_mtime, default=None)
+        trainer.train(resume_from_checkpoint=str(last) if last is not None else None)
     model.model = trainer.model
     shutil.rmtree(checkpoints, ignore_errors=True)
     return [

@@ -40,7 +40,7 @@ _HELD_OUT = 10  # every tenth prompt
 _ASKED = 100  # questions held out that are answered in the end
 _FEWEST = 20  # questions with a plan, under which there is nothing to learn
 _BEGUN = "begun.json"
-_SCRATCH, _ADAPTERS = Training(epochs=6, batch=32, rate=1e-3), Training(epochs=2, batch=8, rate=2e-4)
+_SCRATCH, _ADAPTERS = Training(), Training(epochs=2, batch=8, rate=2e-4)
 
 
 class Tunable(Protocol):
