@@ -27,13 +27,12 @@ import rdflib
 
 from kgllm.datatypes import comparable
 from kgllm.engines.oxigraph import OxigraphStore
-from kgllm.ontology import RDF_TYPE, Ontology
+from kgllm.ontology import Ontology
 from kgllm.ontology_reading import read_ontology
-from kgllm.query import Computed, Query, Variable, column_name
-from kgllm.query import Path as Repeated
-from kgllm.query_json import parse_query, write_query
-from kgllm.query_schema import Handles, PlanError
-from kgllm.terms import Literal, Term, URIRef, parse_term
+from kgllm.query import Query, Variable, column_name
+from kgllm.query_json import handles_of, parse_query, write_query
+from kgllm.query_schema import PlanError
+from kgllm.terms import Term, parse_term
 from kgllm.tuning.sparql_to_query import NotExpressibleError, column_names, compiled
 
 SPIDER = "spider4sparql"
@@ -48,39 +47,6 @@ class Outcome:
 
     id: str
     said: str
-
-
-def handles_of(query: Query) -> Handles:
-    """Handles for the terms of a query alone."""
-    pools: dict[str, dict[Any, None]] = {"n": {}, "p": {}, "c": {}, "v": {}}
-
-    def add(term: Any, letter: str) -> None:
-        if isinstance(term, Literal):
-            pools["v"][term] = None
-        elif isinstance(term, URIRef):
-            pools[letter][term] = None
-
-    for group in query.where.groups():
-        for pattern in group.patterns:
-            predicate = pattern.predicate.iri if isinstance(pattern.predicate, Repeated) else pattern.predicate
-            add(pattern.subject, "n")
-            add(pattern.object, "c" if predicate == RDF_TYPE else "n")
-            if predicate != RDF_TYPE:
-                add(predicate, "p")
-        for comparison in [*group.comparisons, *(c for ways in group.either for way in ways for c in way)]:
-            add(comparison.right, "n")
-        for part in (*group.computed, *(made for nested in group.nested for made in nested.made)):
-            for operand in part.operands if isinstance(part, Computed) else ():
-                add(operand, "n")
-        for nested in group.nested:
-            for having in nested.having:
-                add(having.right, "n")
-    for having in query.having:
-        add(having.right, "n")
-    for part in query.made:
-        for operand in part.operands if isinstance(part, Computed) else ():
-            add(operand, "n")
-    return Handles(*(tuple(pools[letter]) for letter in "npcv"))
 
 
 def value(term: Term | None) -> Any:

@@ -29,7 +29,7 @@ from kgllm.query import (
 from kgllm.query_schema import FUNCTIONS, MOST_ROWS, OPERATORS, ORDERINGS, VARIABLES, Handles, PlanError
 from kgllm.terms import Literal, URIRef
 
-__all__ = ["parse_query", "write_query"]
+__all__ = ["handles_of", "parse_query", "write_query"]
 
 _EMPTY = Group()
 _GROUP = 6  # variables that one step groups by
@@ -338,6 +338,39 @@ def _is_node(variable: Variable, where: Group, ontology: Ontology) -> bool:
     found = _objects_of(variable, where, ontology)
     is_subject = any(pattern.subject == variable for pattern in where.triple_patterns())
     return is_subject or (bool(found) and not any(signature.literal for signature in found))
+
+
+def handles_of(query: Query) -> Handles:
+    """Handles for the terms of a query alone."""
+    pools: dict[str, dict[Any, None]] = {"n": dict.fromkeys(query.nodes), "p": {}, "c": {}, "v": {}}
+
+    def add(term: Any, letter: str) -> None:
+        if isinstance(term, Literal):
+            pools["v"][term] = None
+        elif isinstance(term, URIRef):
+            pools[letter][term] = None
+
+    queries = [query]
+    for group in query.where.groups():
+        queries += group.nested
+        for pattern in group.patterns:
+            predicate = pattern.predicate.iri if isinstance(pattern.predicate, Path) else pattern.predicate
+            add(pattern.subject, "n")
+            add(pattern.object, "c" if predicate == RDF_TYPE else "n")
+            if predicate != RDF_TYPE:
+                add(predicate, "p")
+        for comparison in [*group.comparisons, *(c for ways in group.either for way in ways for c in way)]:
+            add(comparison.right, "n")
+        for computed in group.computed:
+            for operand in computed.operands:
+                add(operand, "n")
+    for each in queries:
+        for having in each.having:
+            add(having.right, "n")
+        for part in each.made:
+            for operand in part.operands if isinstance(part, Computed) else ():
+                add(operand, "n")
+    return Handles(*(tuple(pools[letter]) for letter in "npcv"))
 
 
 def write_query(query: Query, handles: Handles) -> dict[str, Any]:
