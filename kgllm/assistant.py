@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-import warnings
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing
+from copy import copy
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,8 @@ from kgllm.cache import CachedModel, Completions
 from kgllm.clock import Clock
 from kgllm.confidence import MIN_CONFIDENCE, unsure
 from kgllm.conversation import Conversation, check_question
-from kgllm.errors import BackendError, DeadlineError, IncompleteDataError, InputError, KgllmError, KgllmWarning
+from kgllm.diagnose import why_nothing
+from kgllm.errors import DeadlineError, InputError, KgllmError
 from kgllm.follow_up import FollowUp, follow_up, in_conversation
 from kgllm.index import Index
 from kgllm.lessons import Lessons
@@ -34,7 +35,7 @@ from kgllm.runs import RunLog, Served
 from kgllm.similarity import Vocabulary
 from kgllm.terms import clean
 from kgllm.validate import validate_memory
-from kgllm.validate_query import validate_query
+from kgllm.validate_query import validate_plan
 from kgllm.violation import Violation
 from kgllm.words import is_negated
 from kgllm.workspace import Closeable, Workspace
@@ -43,9 +44,11 @@ if TYPE_CHECKING:
     from kgllm.briefing import Briefing
     from kgllm.chat import Chat
     from kgllm.checking import CheckReport
+    from kgllm.examples import Examples
     from kgllm.explain import Explanation
     from kgllm.lookup import NodeView
     from kgllm.overview import Overview
+    from kgllm.solved import SolvedQuestion
     from kgllm.tuning.from_questions import Tuned
     from kgllm.verify import Verification
     from kgllm.view import GraphView
@@ -56,6 +59,7 @@ IN_FLIGHT = 64  # questions that a model is asked at a time: what vLLM's batch t
 _REPAIRS = 2  # times that a memory at fault is sent back
 _NEAREST, _OBSERVED = 5, 300  # hits of an abstention, and characters of what was observed, in a step
 _NOTHING_EARLIER = Conversation()
+_NOTHING_FITS = "it has nothing that fits the pattern"
 _Progress: TypeAlias = Iterator[Step | Claim | Answer]
 
 
@@ -65,7 +69,8 @@ class Assistant:
     An answer that is less likely right than ``min_confidence`` is not given. ``in_flight`` bounds how many questions a
     model is asked at a time. A ``reranker`` orders the candidates that it is offered. ``cache`` keeps the model's
     replies, ``log`` every answer; ``served`` says for both how the model is asked. ``lessons`` are what the planner
-    learned from questions, those beside the index if none are given.
+    learned from questions, those beside the index if none are given. With ``examples`` the solved questions nearest to
+    one stand in its prompt.
     """
 
     def __init__(
@@ -81,6 +86,7 @@ class Assistant:
         log: RunLog | None = None,
         served: Served | None = None,
         lessons: Lessons | None = None,
+        examples: bool = True,
     ) -> None:
         self._workspace = workspace
         self.model = model
@@ -92,6 +98,8 @@ class Assistant:
         self.log = log
         self.served = served or Served()
         self.lessons = lessons
+        self.examples = examples
+        self.barred: frozenset[str] = frozenset()  # questions that are no examples
         self._threads = Threads(in_flight)
         self._preparing = threading.Lock()
         self._closed = False
@@ -233,9 +241,27 @@ class Assistant:
 
         tuned = tune(self.workspace, Path(questions), ask=lambda known, asked: self.taught(known).ask_each(asked))
         if keep:
-            tuned.lessons.write(self.workspace.folder)
+            tuned.write(self.workspace.folder)
             self.__dict__.pop("_embedded", None)
+            self.__dict__.pop("_solved", None)
         return tuned
+
+    def accept(self, answer: Answer) -> SolvedQuestion:
+        """Keep a question with the query it was answered with, as right; it is an example for a model from now on.
+
+        Raises ``InputError`` for an abstention, and for a query that no plan can say.
+        """
+        from kgllm.solved import accept
+
+        self.__dict__.pop("_solved", None)
+        return accept(answer, vocabulary=self._embedded.vocabulary, folder=self.workspace.folder)
+
+    def held_out(self, questions: Iterable[str]) -> Assistant:
+        """The same, to be measured by some questions: none of them is an example. Not to be closed."""
+        other = copy(self)
+        other.barred = self.barred | set(questions)
+        other.__dict__.pop("_solved", None)
+        return other
 
     def taught(self, lessons: Lessons) -> Assistant:
         """An assistant over the same graph whose embedded planner knows these lessons alone. Not to be closed."""
@@ -268,6 +294,12 @@ class Assistant:
         assert self.model is not None  # noqa: S101 - only a model is briefed
         return brief(self.index, self.model)
 
+    @cached_property
+    def _solved(self) -> Examples | None:
+        from kgllm.examples import Examples
+
+        return Examples.read(self.workspace.folder, self.index).without(self.barred) if self.examples else None
+
     def _stream(self, question: str, conversation: Conversation) -> _Progress:
         if self.model is not None and "_briefing" not in self.__dict__:
             yield Step("plan", f"tell {self.model.name} of the graph")
@@ -299,7 +331,9 @@ class Assistant:
             cached=isinstance(model, CachedModel) and model.hits > 0 and model.misses == 0,
             timings_ms=clock.milliseconds(),
         )
-        self._record(answer, conversation)
+        if self.log is not None:
+            served = self.served if model is not None else None
+            self.log.keep(answer, workspace=self.workspace, served=served, conversation=conversation.id)
         yield answer
 
     def _prepare(self) -> None:
@@ -315,7 +349,7 @@ class Assistant:
             try:
                 _ = workspace.shapes, self.index, self._embedded  # the shapes are read while the rest is made
                 if self.model is not None:  # then many threads ask at once, and none is to open a second one
-                    _ = self._briefing, workspace.fingerprint
+                    _ = self._briefing, self._solved, workspace.fingerprint
             except KgllmError as error:
                 self._hindered = (time.monotonic(), error)
                 raise
@@ -333,21 +367,6 @@ class Assistant:
         settings = self.served.to_json()
         return CachedModel(self.model, self.cache, fingerprint=self.workspace.fingerprint, settings=settings)
 
-    def _record(self, answer: Answer, conversation: Conversation) -> None:
-        """Log an answer. What hinders that costs a warning, never the answer."""
-        if self.log is None:
-            return
-        try:
-            self.log.add(
-                answer,
-                graph=self.workspace.name,
-                fingerprint=self.workspace.fingerprint,
-                served=self.served if answer.model is not None else None,
-                conversation=conversation.id,
-            )
-        except (BackendError, ValueError) as error:
-            warnings.warn(f"the question was not logged: {error}", KgllmWarning, stacklevel=2)
-
     def _start(self, links: Links, model: LanguageModel | None, conversation: Conversation, clock: Clock) -> Planning:
         with clock.stage("plan"):
             if model is None:
@@ -361,6 +380,7 @@ class Assistant:
                 model=model,
                 conversation=conversation,
                 reranker=self.reranker,
+                examples=self._solved,
             )
 
     def _run(
@@ -399,7 +419,7 @@ class Assistant:
             tried = tried or plan
             yield steps.planned(plan, self.index)
             with clock.stage("validate"):
-                remarks = self._validated_query(plan)
+                remarks = validate_plan(plan.query, self.index)
             if faults := [remark.message for remark in remarks if remark.severity == "Violation"]:
                 observed = "; ".join(faults)
                 yield Step("validate", clean(observed, cap=_OBSERVED))
@@ -417,18 +437,13 @@ class Assistant:
                 late, observed = late or error, error.what
                 yield Step("recall", clean(observed, cap=_OBSERVED))
                 continue
-            if recalled.is_empty and not recalled.rows.complete:
-                raise IncompleteDataError(
-                    f"{self.workspace.name} cut the result before its first row",
-                    why="that is no proof that there is nothing",
-                    try_next="raise the endpoint's limits on rows and time",
-                )
+            recalled.check_whole(self.workspace.name)
             if recalled.is_groundless:
                 observed = "what was found rests on no triple of the graph"
                 yield Step("recall", observed)
                 continue
             if recalled.is_empty:
-                observed = self._why_nothing(plan)
+                observed = why_nothing(plan.query, self.index) if model is not None else _NOTHING_FITS
                 yield Step("recall", f"the graph does not say: {observed}")
                 continue
             if plan.confidence < self.min_confidence:
@@ -460,19 +475,6 @@ class Assistant:
             if tried is None and model is None and not unclear and is_negated(links.around_names()):
                 observed = "what is not in it is not known to be false, and the embedded planner does not read a denial"
             yield abstain(links, tried, nearest, self.index, observed)
-
-    def _why_nothing(self, plan: Plan) -> str:
-        """What is told to whoever has to plan again; only a model listens."""
-        if self.model is None:
-            return "it has nothing that fits the pattern"
-        from kgllm.diagnose import why_nothing
-
-        return why_nothing(plan.query, self.index)
-
-    def _validated_query(self, plan: Plan) -> list[Violation]:
-        """What is to be said of a plan before it runs."""
-        types = {d.iri: d.types for d in self.index.described(plan.query.iris()).values() if d.kind == "node"}
-        return validate_query(plan.query, self.index.ontology, types=types)
 
     def _validated_memory(self, plan: Plan, memory: WorkingMemoryGraph) -> list[Violation]:
         index, shapes, timeout_s = self.index, self.workspace.shapes, self.workspace.timeout_s

@@ -17,7 +17,7 @@ from kgllm.datatypes import Value, comparable, number_in
 from kgllm.errors import InputError, KgllmError
 from kgllm.ontology import is_vocabulary
 from kgllm.protocols import GraphStore, Progress
-from kgllm.questions import Gold, read_questions
+from kgllm.questions import Gold, question_texts, read_questions
 from kgllm.risk import risk_coverage
 from kgllm.terms import Literal, Term, URIRef, clean, n3
 from kgllm.workspace import Workspace
@@ -45,6 +45,9 @@ class Answering(Protocol):
     @property
     def index(self) -> object:
         """What has to be ready before the first question is timed."""
+
+    def held_out(self, questions: Iterable[str]) -> Answering:
+        """The same, but none of the questions is shown to a model as an example."""
 
     def ask_each(self, questions: Iterable[str]) -> Iterator[Answer | KgllmError]:
         """The answer or the fault of each question, in their order, as they come."""
@@ -83,11 +86,13 @@ def evaluate(
 
     ``limit`` and ``kind`` restrict the questions. Each prediction (the JSON of the answer, with the question's ``id``
     and its ``scores``) is in ``out`` as soon as those before it are. A question that ends in an error counts as wrong;
-    its prediction has an ``error``, and the summary counts them in ``errors``. Raises ``InputError`` for a broken line.
+    its prediction has an ``error``, and the summary counts them in ``errors``. No question of the file is an example
+    for a model meanwhile. Raises ``InputError`` for a broken line.
     """
     workspace = assistant.workspace
     languages = workspace.settings.languages
     asked = read_questions(questions, workspace.store, languages=languages, limit=limit, kind=kind)
+    assistant = assistant.held_out(question_texts(questions, languages=languages))
     assistant.index  # noqa: B018  # a fault here is one of the run; and no question pays for the opening
     scores: list[Scores] = []
     answers: list[Answer] = []

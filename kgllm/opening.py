@@ -66,6 +66,7 @@ def open(
     in_flight: int | None = None,
     no_cache: bool | None = None,
     log: bool | None = None,
+    examples: bool | None = None,
     progress: Progress | None = None,
 ) -> Assistant:
     """An assistant over a graph: a path, glob or folder, an endpoint's URL, a name of kgllm.toml, or an rdflib graph.
@@ -74,8 +75,8 @@ def open(
     folder of the index, ``labels`` the properties that name and describe nodes, ``strict`` has every sentence rendered
     from triples by code; an answer that is less likely right than ``min_confidence`` is not given. A model is asked
     ``in_flight`` questions at a time, with ``no_cache`` each of them anew; with ``log`` every answer goes into the run
-    log. ``progress`` is called while the index is built, at its first use; a notebook shows it by itself. Raises
-    ``InputError`` for what cannot be used.
+    log; ``examples=False`` shows it no solved questions. ``progress`` is called while the index is built, at its first
+    use; a notebook shows it by itself. Raises ``InputError`` for what cannot be used.
     """
     is_graph = source is not None and not isinstance(source, str | Path | Sequence)
     if is_graph and not hasattr(source, "triples"):  # an rdflib graph, known without importing rdflib
@@ -105,6 +106,7 @@ def open(
         "in_flight": in_flight,
         "no_cache": no_cache,
         "log": log,
+        "examples": examples,
     }
     settings = here({key: (value, f"argument {key}") for key, value in given.items()})
     graph = source if is_graph else None
@@ -145,11 +147,12 @@ def make_assistant(
         cache=Completions(settings.cache_dir / "completions.sqlite") if is_cached else None,
         log=make_log(settings) if settings.log else None,
         served=Served(settings.base_url or "", settings.temperature, settings.seed),
+        examples=settings.examples,
     )
 
 
 def over(assistant: Assistant, workspace: Workspace) -> Assistant:
-    """An assistant that is asked as another one is, over another workspace; it keeps neither replies nor answers.
+    """An assistant that is asked as another one is, over another workspace, without examples and keeping no answers.
 
     The model is that of the other one: close the workspace, not this assistant.
     """
@@ -163,6 +166,7 @@ def over(assistant: Assistant, workspace: Workspace) -> Assistant:
         min_confidence=assistant.min_confidence,
         in_flight=assistant.in_flight,
         served=assistant.served,
+        examples=False,
     )
 
 

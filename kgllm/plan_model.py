@@ -15,6 +15,7 @@ from kgllm.candidates import candidates
 from kgllm.compact import compact_message
 from kgllm.conversation import Conversation
 from kgllm.errors import DeadlineError
+from kgllm.examples import Example, Examples, as_examples
 from kgllm.index import Index
 from kgllm.link import Links
 from kgllm.plan import Plan
@@ -52,6 +53,7 @@ class ModelPlanning:
         model: LanguageModel,
         conversation: Conversation = _NOTHING_EARLIER,
         reranker: Reranker | None = None,
+        examples: Examples | None = None,
     ) -> None:
         self.exchanges: tuple[Exchange, ...] = ()
         self.handles = candidates(
@@ -74,6 +76,7 @@ class ModelPlanning:
         if briefing.is_compact:
             asked = compact_message(links, self.handles, told=briefing.handles, index=self._index)
         else:
+            told = len(briefing.handles.values)
             asked, self.handles = question_message(
                 links.question,
                 self.handles,
@@ -81,6 +84,7 @@ class ModelPlanning:
                 model=model,
                 index=self._index,
                 conversation=conversation,
+                examples=examples.near(links, self.handles, told=told) if examples is not None else (),
             )
         self._turns = [briefing.message, asked]
 
@@ -166,23 +170,28 @@ def question_message(
     model: LanguageModel,
     index: Index,
     conversation: Conversation = _NOTHING_EARLIER,
+    examples: Sequence[Example] = (),
 ) -> tuple[Message, Handles]:
-    """The candidates that the briefing has not, the conversation, and the question last, within the budget.
+    """The candidates that the briefing has not, examples, the conversation, and the question last, within the budget.
 
-    What does not fit is left out, and has no handle: first the oldest turns of the conversation, then the least likely
-    nodes.
+    What does not fit is left out, and has no handle: first the examples, the farthest before the nearest, which is
+    the last; then the oldest turns of the conversation, then the least likely nodes.
     """
+    solved = list(examples)
     entries = list(_entries(handles, briefing, index).items())
     turns = [f"{turn.question} — {turn.answer_text}" for turn in conversation.turns]
     while True:
         told = as_data({str(number): turn for number, turn in enumerate(turns, start=1)})
         earlier = f"Earlier:\n{told}\n\n" if turns else ""
         asked = as_data({"question": question}, cap=None)
-        message = Message("user", f"Candidates:\n{as_data(dict(entries))}\n\n{earlier}Question:\n{asked}")
-        if not (turns or entries) or briefing.fits([message], model):
+        before = f"Solved before, in the handles above:\n{as_examples(solved)}\n\n" if solved else ""
+        message = Message("user", f"Candidates:\n{as_data(dict(entries))}\n\n{before}{earlier}Question:\n{asked}")
+        if not (solved or turns or entries) or briefing.fits([message], model):
             listed = sum(handle.startswith("n") for handle, _ in entries)
             return message, replace(handles, nodes=handles.nodes[:listed])
-        if turns:
+        if solved:
+            del solved[0]
+        elif turns:
             del turns[: max(1, len(turns) // 4)]
         else:
             del entries[-max(1, len(entries) // 8) :]

@@ -16,7 +16,7 @@ from kgllm.protocols import GraphStore
 from kgllm.terms import Literal, Term, URIRef, clean, parse_term
 from kgllm.vocabularies import FALSE, TRUE
 
-__all__ = ["Gold", "Question", "gold_of", "opened", "read_questions"]
+__all__ = ["Gold", "Question", "gold_of", "opened", "question_texts", "read_questions"]
 
 _ASK = re.compile(r"\A(?:\s|#[^\n]*\n|(?:prefix\s+\S*\s*|base\s+)<[^>]*>)*ask\b", re.IGNORECASE)
 _QALD = '{"questions": [{"id": 1, "question": [{"language": "en", "string": "…"}], "query": {"sparql": "…"}}]}'
@@ -94,6 +94,11 @@ def read_questions(
             try_next=f"the kinds there are: {clean(kinds)}" if kinds else "",
         )
     return [_with_gold(question, store) for question in chosen]
+
+
+def question_texts(file: Path, *, languages: Sequence[str] = ("en",)) -> list[str]:
+    """The questions of a file without their gold, as ``read_questions`` reads them."""
+    return [question.text for question in _questions(file, languages)]
 
 
 def gold_of(sparql: str, store: GraphStore) -> Gold:

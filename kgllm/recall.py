@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from math import inf
 
+from kgllm.errors import IncompleteDataError
 from kgllm.index import Index
 from kgllm.memory import Role, WorkingMemoryGraph
 from kgllm.ontology import DESCRIPTION_PROPERTIES, NAME_PROPERTIES, RDF_TYPE
@@ -53,6 +54,15 @@ class Recalled:
         """Whether something was found that rests on no triple, as what is reached by no step at all."""
         is_no = self.query.form == "ask" and self.rows.rows[:1] == [(FALSE,)]
         return not (self.is_empty or is_no or any(self.evidence.values()))
+
+    def check_whole(self, graph: str) -> None:
+        """Raise ``IncompleteDataError`` where nothing was found because the result was cut."""
+        if self.is_empty and not self.rows.complete:
+            raise IncompleteDataError(
+                f"{graph} cut the result before its first row",
+                why="that is no proof that there is nothing",
+                try_next="raise the endpoint's limits on rows and time",
+            )
 
 
 def recall(

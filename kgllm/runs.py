@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import secrets
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from kgllm.answer import Answer
 from kgllm.conversation import MOST_TURNS, Conversation, Turn
 from kgllm.database import Database
-from kgllm.errors import InputError
+from kgllm.errors import BackendError, InputError, KgllmWarning
 from kgllm.protocols import turns
 from kgllm.terms import URIRef
+
+if TYPE_CHECKING:
+    from kgllm.workspace import Workspace
 
 __all__ = ["Run", "RunLog", "Served", "new_id"]
 
@@ -144,6 +148,14 @@ class RunLog:
         while self._database.used_bytes() > self._most_bytes and self._drop_oldest():
             pass
         return id
+
+    def keep(self, answer: Answer, *, workspace: Workspace, served: Served | None, conversation: str) -> None:
+        """Log an answer over a graph. What hinders that costs a warning, never the answer."""
+        try:
+            name, fingerprint = workspace.name, workspace.fingerprint
+            self.add(answer, graph=name, fingerprint=fingerprint, served=served, conversation=conversation)
+        except (BackendError, ValueError) as error:
+            warnings.warn(f"the question was not logged: {error}", KgllmWarning, stacklevel=2)
 
     def last(self, count: int) -> list[Run]:
         """The newest runs, the newest first."""

@@ -40,6 +40,7 @@ _TABLES: Mapping[str, Mapping[str, str]] = {
         "seed": "seed",
         "in_flight": "in_flight",
         "no_cache": "no_cache",
+        "examples": "examples",
     },
     "embed": {"base_url": "embed_base_url", "model": "embed_model"},
     "rerank": {"base_url": "rerank_base_url", "model": "rerank_model"},
@@ -76,6 +77,7 @@ _VARIABLES: Mapping[str, str] = {
     "KGLLM_SEED": "seed",
     "KGLLM_IN_FLIGHT": "in_flight",
     "KGLLM_NO_CACHE": "no_cache",
+    "KGLLM_EXAMPLES": "examples",
     "KGLLM_LOG": "log",
     "KGLLM_RUNS": "runs",
 }
@@ -113,6 +115,7 @@ class Settings:
     seed: int | None = None
     in_flight: int = 64  # questions that a model is asked at a time
     no_cache: bool = False
+    examples: bool = True  # solved questions in a model's prompt
     log: bool | None = None  # None: the CLI logs, the SDK does not
     runs: Path | Literal["off"] | None = None  # None: in the user's data folder
     prefixes: Mapping[str, str] = field(default_factory=dict)
@@ -314,7 +317,7 @@ def _checked(key: str, value: Any, origin: str) -> Any:
     if key in {"seed", "in_flight"}:
         least, most = (1, MOST_IN_FLIGHT) if key == "in_flight" else (0, 2**63 - 1)
         return _whole_number(key, value, origin, least=least, most=most)
-    if key in {"strict", "no_cache", "log"}:
+    if key in {"strict", "no_cache", "log", "examples"}:
         return _switch(key, value, origin)
     if key == "runs":
         return "off" if value in _OFF else Path(_text(key, value, origin)).expanduser()

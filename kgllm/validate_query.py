@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import combinations, product
 
 from kgllm.axioms import ClassNode
+from kgllm.index import Index
 from kgllm.ontology import Kind, Ontology
 from kgllm.pattern import Comparison, Group
 from kgllm.query import Aggregate, Computed, Path, PatternTerm, Query, TriplePattern, Variable
@@ -21,7 +22,7 @@ from kgllm.violation import Severity, Violation
 from kgllm.vocabularies import NUMERIC, RDF, RDF_TYPE, XSD, is_vocabulary
 from kgllm.words import with_article
 
-__all__ = ["validate_query"]
+__all__ = ["validate_plan", "validate_query"]
 
 _FITTING = 5  # terms that are named in a finding because they would fit
 _STRING, _TAGGED = XSD + "string", RDF + "langString"
@@ -51,6 +52,12 @@ def validate_query(
     ``Info`` is a remark.
     """
     return list(dict.fromkeys(_Check(query, ontology, types).findings()))
+
+
+def validate_plan(query: Query, index: Index) -> list[Violation]:
+    """The faults of a query over an indexed graph, whose nodes have the types that the graph states."""
+    types = {d.iri: d.types for d in index.described(query.iris()).values() if d.kind == "node"}
+    return validate_query(query, index.ontology, types=types)
 
 
 class _Check:

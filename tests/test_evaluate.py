@@ -155,6 +155,9 @@ class Scripted:
         self.answers = answers
         self.index: object = None
 
+    def held_out(self, questions: Iterable[str]) -> Scripted:
+        return self
+
     def ask_each(self, questions: Iterable[str]) -> Iterator[Answer | KgllmError]:
         for question in questions:
             try:

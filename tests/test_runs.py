@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from kgllm import Answer, Assistant, KgllmWarning
-from kgllm.conversation import Conversation
 from kgllm.errors import BackendError, InputError
 from kgllm.memory import WorkingMemoryGraph
 from kgllm.protocols import Exchange, Message, Usage
@@ -134,13 +133,12 @@ def test_any_question_can_be_kept(log: RunLog, text: str) -> None:
 
 
 def test_a_memory_that_no_rdf_can_write_costs_a_warning(demo: Assistant, log: RunLog, answer: Answer) -> None:
-    kg = Assistant(demo.workspace, log=log)
     memory = WorkingMemoryGraph("?")
     memory.assert_triple((URIRef("urn:a"), URIRef("urn:p"), URIRef("urn:no iri")))
     with pytest.raises(ValueError, match="Invalid IRI"):
         add(log, replace(answer, memory=memory))
     with pytest.warns(KgllmWarning, match="not logged"):
-        kg._record(replace(answer, memory=memory), Conversation())
+        log.keep(replace(answer, memory=memory), workspace=demo.workspace, served=None, conversation="")
 
 
 def spoilt(path: Path, how: str) -> None:

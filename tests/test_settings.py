@@ -142,8 +142,12 @@ def test_a_value_that_cannot_be_used_is_told(read: Read, toml: str, environment:
 
 
 def test_how_a_model_is_asked_is_set_in_the_file_or_by_variables(read: Read, tmp_path: Path) -> None:
-    settings = read(toml="[llm]\ntemperature = 0.5\nseed = 7\nin_flight = 8\nno_cache = true", KGLLM_SEED="9")
+    settings = read(
+        toml="[llm]\ntemperature = 0.5\nseed = 7\nin_flight = 8\nno_cache = true\nexamples = false", KGLLM_SEED="9"
+    )
     assert (settings.temperature, settings.seed, settings.in_flight, settings.no_cache) == (0.5, 9, 8, True)
+    assert not settings.examples
+    assert read().examples
 
 
 def test_the_run_log_is_a_file_or_off(read: Read, tmp_path: Path) -> None:

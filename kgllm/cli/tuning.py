@@ -1,4 +1,4 @@
-"""The verb ``tune``: learn from questions with known answers what people call the relations of a graph."""
+"""The verb ``tune``: learn from questions with known answers, and from answers that were right."""
 
 from __future__ import annotations
 
@@ -39,6 +39,10 @@ def tune(
         str | None, typer.Option("--from-scratch", metavar="SIZE", help="Or a small one from nothing: 3m or 12m.")
     ] = None,
     epochs: Annotated[float | None, typer.Option("--epochs", min=0.01, help="How often it sees each question.")] = None,
+    accept: Annotated[
+        str | None,
+        typer.Option("--accept", metavar="ID", help="Keep a logged question as solved: last, or a run's id."),
+    ] = None,
     forget: Annotated[bool, typer.Option("--forget", help="Forget all that was learned about this graph.")] = False,
     make_questions: Annotated[
         Path | None,
@@ -51,12 +55,14 @@ def tune(
 ) -> int:
     """Learn from questions with known answers how people ask about a graph. Formats: text, json, ttl (of words)."""
     form = common.chosen_format("text", "json", "ttl")
-    if sum([forget, questions is not None, make_questions is not None]) != 1:
-        raise typer.BadParameter("give one of --questions FILE, --make-questions FILE and --forget")
+    if sum([questions is not None, make_questions is not None, accept is not None, forget]) != 1:
+        raise typer.BadParameter("give one of --questions FILE, --make-questions FILE, --accept ID and --forget")
     if make_questions is not None:
         if dry_run or form == "ttl":
             raise typer.BadParameter("--make-questions writes a file of JSON, and keeps nothing else")
         return _made(common, make_questions, count, seed, form)
+    if accept is not None:
+        return _accepted(common, accept, form)
     if questions is None:
         return _forgotten(common)
     if language_model is not None:
@@ -127,13 +133,48 @@ def _made(common: Common, file: Path, count: int, seed: int, form: str) -> int:
 
 
 def _forgotten(common: Common) -> int:
-    from kgllm.lessons import FILE
+    from kgllm import examples, lessons, solved
     from kgllm.opening import make_workspace
 
-    file = make_workspace(common.settings).folder / FILE
-    was_there = file.exists()
-    file.unlink(missing_ok=True)
-    common.terminal.out(f"forgotten: {file}" if was_there else "nothing had been learned")
+    folder = make_workspace(common.settings).folder
+    files = [file for name in (lessons.FILE, solved.FILE) if (file := folder / name).exists()]
+    for file in files:
+        file.unlink(missing_ok=True)
+        common.terminal.out(f"forgotten: {file}")
+    (folder / examples.VECTORS).unlink(missing_ok=True)
+    if not files:
+        common.terminal.out("nothing had been learned")
+    return 0
+
+
+def _accepted(common: Common, id: str, form: str) -> int:
+    """Keep the question of a run with its query."""
+    from kgllm.answer import Answer
+    from kgllm.errors import InputError
+    from kgllm.terms import clean
+    from kgllm.tuning.sparql_to_query import NotExpressibleError, compiled
+
+    with common.run_log() as log:
+        newest = log.last(1) if id == "last" else [log.get(id)]
+    if not newest:
+        raise InputError("nothing was logged yet", try_next="kgllm ask a question first")
+    (run,) = newest
+    with common.assistant() as assistant:
+        if run.graph != assistant.workspace.name:
+            raise InputError(
+                f"the run {run.id} was over {run.graph}, not over {assistant.workspace.name}",
+                try_next="name that graph with -g",
+            )
+        try:
+            query = None if run.abstained else compiled(run.query)
+        except NotExpressibleError as error:
+            raise InputError("the query of that answer can be no example", why=str(error)) from None
+        accepted = assistant.accept(Answer(run.question, run.text, query=query, abstained=run.abstained))
+        folder = assistant.workspace.folder
+    if form == "json":
+        common.terminal.out(as_json(accepted.to_json()))
+    else:
+        common.terminal.out(f"an example from now on: {clean(accepted.question)}\nkept in {folder}")
     return 0
 
 
@@ -144,7 +185,7 @@ def _told(tuned: Tuned, namespaces: Namespaces, *, folder: Path | None) -> str:
     lines = [f"{counted(tuned.questions, 'question')}, {tuned.solved:,} of them with a reading that gives the gold"]
     if tuned.before is not None and tuned.after is not None:
         told = f"right first of the {tuned.held_out:,} held out: {tuned.before:.3f} before, {tuned.after:.3f} after"
-        lines.append(told if tuned.lessons else f"{told}; nothing of it helped, so nothing is kept")
+        lines.append(told if tuned.lessons else f"{told}; no word of them helped, so none is kept")
     elif tuned.questions:
         lines.append("too few to hold some out: measure with kgllm eval on others whether it helps")
     words = tuned.lessons.words
@@ -155,6 +196,8 @@ def _told(tuned: Tuned, namespaces: Namespaces, *, folder: Path | None) -> str:
     lines += [f"  … and {len(words) - _SHOWN:,} more"] if len(words) > _SHOWN else []
     if wordings := len(tuned.lessons.wordings):
         lines.append(f"  and {counted(wordings, 'wording')}, which say the same of other names")
-    if folder is not None and tuned.lessons:
+    if tuned.examples:
+        lines.append(f"  and {counted(len(tuned.examples), 'solved question')}, examples for a language model")
+    if folder is not None and (tuned.lessons or tuned.examples):
         lines.append(f"kept in {folder}; kgllm tune --forget takes it back")
     return "\n".join(lines)

@@ -121,6 +121,10 @@ class Common:
         float | None,
         typer.Option("--min-confidence", metavar="P", help="Abstain where an answer is less likely right, 0 to 1."),
     ] = None
+    examples: Annotated[
+        bool | None,
+        typer.Option("--examples/--no-examples", help="Show the model the solved questions nearest to one."),
+    ] = None
     timeout: Annotated[
         float | None, typer.Option("--timeout", metavar="SECONDS", help="Deadline of each query and check.")
     ] = None
@@ -165,6 +169,7 @@ class Common:
             "labels": (self.label, "--label"),
             "strict": (self.strict, "--strict"),
             "min_confidence": (self.min_confidence, "--min-confidence"),
+            "examples": (self.examples, "--examples" if self.examples else "--no-examples"),
             "timeout_s": (self.timeout, "--timeout"),
         }
         return here(given)

@@ -18,16 +18,19 @@ import numpy as np
 
 from kgllm.errors import KgllmError
 from kgllm.evaluate import score
+from kgllm.index import Index
 from kgllm.lessons import Lesson, Lessons
-from kgllm.link import link
+from kgllm.link import Links, link
 from kgllm.phrases import masked, shape
-from kgllm.plan_embedded import EmbeddedPlanner
+from kgllm.plan_embedded import EmbeddedPlanner, Ranked
+from kgllm.query import Query
 from kgllm.questions import Question, read_questions
 from kgllm.roots import root
 from kgllm.scoring import Scorer
 from kgllm.similarity import IS_NAMED, Vocabulary
+from kgllm.solved import SolvedQuestion, distinct, read_solved, solved_question, write_solved
 from kgllm.stages import right_reading
-from kgllm.terms import URIRef
+from kgllm.terms import Namespaces, URIRef
 from kgllm.words import is_function_word
 
 if TYPE_CHECKING:
@@ -51,6 +54,7 @@ _NOTHING = ""  # what a word says that says no relation
 class Tuned:
     """What was learned from how many questions, ``solved`` of which have a reading that gives the gold.
 
+    ``examples`` are those of them with a query, of all that differ in more than their names.
     ``before`` and ``after`` are the shares of the ``held_out`` questions whose first answer was right, without and with
     lessons from the others; both ``None`` where too few were held out to tell.
     """
@@ -61,6 +65,13 @@ class Tuned:
     held_out: int
     before: float | None
     after: float | None
+    examples: tuple[SolvedQuestion, ...] = ()
+
+    def write(self, folder: Path) -> None:
+        """Keep the lessons and the examples in an index's folder; examples that the user accepted stay."""
+        accepted = [one for one in read_solved(folder) if one.accepted_by == "user"]
+        write_solved(folder, distinct([*accepted, *self.examples]))
+        self.lessons.write(folder)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data; the wordings are counted."""
@@ -70,7 +81,8 @@ class Tuned:
         ]
         counts = {"questions": self.questions, "solved": self.solved, "held_out": self.held_out}
         measured = {"before": self.before, "after": self.after}
-        return {**counts, **measured, "words": words, "wordings": len(self.lessons.wordings)}
+        kept = {"wordings": len(self.lessons.wordings), "examples": len(self.examples)}
+        return {**counts, **measured, "words": words, **kept}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +104,20 @@ def tune(workspace: Workspace, questions: Path, *, ask: Ask) -> Tuned:
     asked = read_questions(questions, index.store, languages=workspace.settings.languages)
     planner = EmbeddedPlanner(Vocabulary(index))
     solved: list[_Solved | None] = []
+    examples: list[SolvedQuestion | None] = []
     for number, question in enumerate(asked, start=1):
-        solved.append(_solve(question, planner))
+        links = link(question.text, vocabulary=planner.vocabulary)
+        ranked = right_reading(question, links, planner, timeout_s=_PATIENCE)[1]
+        solved.append(_solve(ranked, links, planner) if ranked is not None else None)
+        examples.append(_example(question, ranked, links, index))
         progress("solve", number, len(asked))
+    kept_examples = tuple(distinct(one for one in examples if one is not None))
     held = [question for number, question in enumerate(asked) if number % _HELD_OUT == _HELD_OUT - 1]
     kept = [one for number, one in enumerate(solved) if number % _HELD_OUT != _HELD_OUT - 1]
     found, all_found = [one for one in kept if one is not None], [one for one in solved if one is not None]
     if len(held) < _FEWEST:
-        return Tuned(Lessons(_words(all_found), _wordings(all_found)), len(asked), len(all_found), 0, None, None)
+        lessons = Lessons(_words(all_found), _wordings(all_found))
+        return Tuned(lessons, len(asked), len(all_found), 0, None, None, kept_examples)
     words, wordings = _words(found), _wordings(found)
     options = [Lessons(), Lessons(words), Lessons((), wordings), Lessons(words, wordings)]
     shares = []
@@ -109,15 +127,34 @@ def tune(workspace: Workspace, questions: Path, *, ask: Ask) -> Tuned:
     best = max(range(len(options)), key=lambda place: (shares[place], -place))
     with_words, with_wordings = bool(options[best].words), bool(options[best].wordings)
     chosen = Lessons(_words(all_found) if with_words else (), _wordings(all_found) if with_wordings else {})
-    return Tuned(chosen, len(asked), len(all_found), len(held), shares[0], shares[best])
+    return Tuned(chosen, len(asked), len(all_found), len(held), shares[0], shares[best], kept_examples)
 
 
-def _solve(question: Question, planner: EmbeddedPlanner) -> _Solved | None:
-    """What a question teaches; ``None`` if no reading of it gives the gold."""
-    links = link(question.text, vocabulary=planner.vocabulary)
-    ranked = right_reading(question, links, planner, timeout_s=_PATIENCE)[1]
-    if ranked is None:
+def _example(question: Question, ranked: Ranked | None, links: Links, index: Index) -> SolvedQuestion | None:
+    """A question with the query of its gold, or with that of its right reading; ``None`` for neither."""
+    query = _gold_query(question, index.namespaces)
+    if query is not None:
+        found = solved_question(links, query, index=index, accepted_by="evaluation")
+        if found is not None:
+            return found
+    return None if ranked is None else solved_question(links, ranked.query, index=index, accepted_by="evaluation")
+
+
+def _gold_query(question: Question, namespaces: Namespaces) -> Query | None:
+    """The query of a question's gold, ``None`` where no query can say it; prefixes need not be declared."""
+    if question.sparql is None:
         return None
+    from kgllm.tuning.sparql_to_query import compiled
+
+    known = "".join(f"PREFIX {prefix}: <{iri}>\n" for prefix, iri in namespaces.prefixes.items())
+    try:
+        return compiled(known + question.sparql)
+    except Exception:  # rdflib raises bare ones for what it cannot translate
+        return None
+
+
+def _solve(ranked: Ranked, links: Links, planner: EmbeddedPlanner) -> _Solved:
+    """What a question teaches by its right reading."""
     scorer = Scorer(links, planner.vocabulary)
     is_free = scorer.question.open(list(ranked.sketch.anchors()))
     is_known = scorer.similarities.matrix.max(axis=1, initial=0.0) >= IS_NAMED
