@@ -69,8 +69,7 @@ class Assistant:
     An answer that is less likely right than ``min_confidence`` is not given. ``in_flight`` bounds how many questions a
     model is asked at a time. A ``reranker`` orders the candidates that it is offered. ``cache`` keeps the model's
     replies, ``log`` every answer; ``served`` says for both how the model is asked. ``lessons`` are what the planner
-    learned from questions, those beside the index if none are given. With ``examples`` the solved questions nearest to
-    one stand in its prompt.
+    learned from questions, those beside the index if none are given; with ``examples`` a model sees solved ones.
     """
 
     def __init__(
@@ -253,8 +252,9 @@ class Assistant:
         """
         from kgllm.solved import accept
 
+        accepted = accept(answer, vocabulary=self._embedded.vocabulary, folder=self.workspace.folder)
         self.__dict__.pop("_solved", None)
-        return accept(answer, vocabulary=self._embedded.vocabulary, folder=self.workspace.folder)
+        return accepted
 
     def held_out(self, questions: Iterable[str]) -> Assistant:
         """The same, to be measured by some questions: none of them is an example. Not to be closed."""
