@@ -18,7 +18,8 @@ from kgllm.protocols import Message
 from kgllm.tuning.language_model import CARD, apart, learn, tune_language_model
 from kgllm.tuning.training_data import Example
 from tests.command_line import run
-from tests.test_tuning import EX, NAMES, family, written
+from tests.test_tuning import NAMES, family, written
+from tests.turtle import EX
 
 PLANS = [
     '{"plan":{"where":[{"s":"n0","p":"p0","o":"x0"}],"then":[],"select":["x0"]}}',

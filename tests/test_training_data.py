@@ -31,8 +31,9 @@ def planner(demo: Assistant) -> EmbeddedPlanner:
 def query(demo: Assistant, text: str) -> str:
     """With the names of nodes for their IRIs."""
     for label in ("Apollo 11", "commander", "mass (kg)"):
-        (iri, *_) = [hit.iri for hit in demo.index.search(label, k=8) if demo.index.label(hit.iri) == label] or [""]
-        text = text.replace(f"«{label}»", f"<{iri}>")
+        if f"«{label}»" in text:
+            iri = next(hit.iri for hit in demo.index.search(label, k=8) if demo.index.label(hit.iri) == label)
+            text = text.replace(f"«{label}»", f"<{iri}>")
     return text
 
 
