@@ -20,6 +20,7 @@ from .conftest import WRITES, serving
 pytestmark = pytest.mark.vllm
 
 LEARNED, ASKED = 1_000, 120
+BAR = 0.3  # hits@1 over questions of fourteen kinds, none of which it learned from
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +59,18 @@ def report(model: Path, files: tuple[Path, Path], tmp_path_factory: pytest.TempP
     ):
         assert isinstance(kg, Assistant)
         yield evaluate(kg, files[1])
+
+
+def test_a_small_model_plans_what_it_learned(report: dict[str, Any]) -> None:
+    assert report["overall"]["n"] == ASKED
+    assert report["overall"]["hits@1"] >= BAR
+
+
+def test_what_a_small_model_plans_is_of_the_graph(report: dict[str, Any]) -> None:
+    assert report["invented_iris"] == 0
+    assert report["unsupported_claims"] == 0
+    assert report["errors"] == 0
+
+
+def test_a_question_takes_few_tokens(report: dict[str, Any]) -> None:
+    assert report["tokens_per_question"] < 1_000
