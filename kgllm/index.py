@@ -120,6 +120,15 @@ class Index:
         other.store, other._files = store, ()
         return other
 
+    def speaking(self, embedder: Embedder) -> Index:
+        """The same with words and phrases as another embedder has them; to try one out, as its nodes' vectors stay.
+
+        To close it closes nothing; use it no longer than this one.
+        """
+        other = self.over(self.store)
+        other.embedder, other._phrases, other._new_phrases = embedder, {}, {}
+        return other
+
     def close(self) -> None:
         """Close the files and the store."""
         for file in self._files:

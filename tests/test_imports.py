@@ -24,6 +24,7 @@ WIRING = {
     "doctor",
     "checking",  # loads the file that it is given
     "tuning.language_model",  # trains the model that it is given
+    "tuning.embedder",
 }
 GUARD = "engines.guard"  # looks at a text, and is no engine
 WORKSPACE = {"workspace"}

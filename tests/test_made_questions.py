@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kgllm import Assistant, InputError
 from kgllm.protocols import Completion
@@ -122,6 +124,11 @@ def test_a_graph_that_relates_nothing_says_so(open_cached: Open) -> None:
 )
 def test_a_label_is_read_by_its_form(label: str, words: list[str]) -> None:
     assert [noun for noun in relation_words(label).nouns if noun in {*words, label}] == words
+
+
+@given(st.text(max_size=30))
+def test_any_label_is_read(label: str) -> None:
+    relation_words(label, [label.upper()]).turned()
 
 
 def test_verbs_have_the_subject_that_the_label_gives_them() -> None:

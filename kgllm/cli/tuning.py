@@ -38,6 +38,12 @@ def tune(
     from_scratch: Annotated[
         str | None, typer.Option("--from-scratch", metavar="SIZE", help="Or a small one from nothing: 3m or 12m.")
     ] = None,
+    embedder: Annotated[
+        Path | None,
+        typer.Option(
+            "--embedder", metavar="FOLDER", help="Tune the embedding model on the questions, for --embed-model."
+        ),
+    ] = None,
     epochs: Annotated[float | None, typer.Option("--epochs", min=0.01, help="How often it sees each question.")] = None,
     accept: Annotated[
         str | None,
@@ -51,7 +57,9 @@ def tune(
         ),
     ] = None,
     count: Annotated[int, typer.Option("--count", min=1, help="With --make-questions: so many.")] = 2_000,
-    seed: Annotated[int, typer.Option("--seed", help="With --make-questions: another one, other questions.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", help="With --make-questions and --embedder: another one, other chances.")
+    ] = 0,
 ) -> int:
     """Learn from questions with known answers how people ask about a graph. Formats: text, json, ttl (of words)."""
     form = common.chosen_format("text", "json", "ttl")
@@ -65,6 +73,10 @@ def tune(
         return _accepted(common, accept, form)
     if questions is None:
         return _forgotten(common)
+    if embedder is not None:
+        if language_model is not None or dry_run or form == "ttl":
+            raise typer.BadParameter("--embedder FOLDER writes a model, and keeps nothing else")
+        return _embedder(common, questions, embedder, seed, form)
     if language_model is not None:
         return _trained(common, questions, language_model, base, from_scratch, epochs)
     if base is not None or from_scratch is not None or epochs is not None:
@@ -100,6 +112,35 @@ def _trained(
         *(f"  epoch {loss['epoch']:g}: held-out loss {loss['held_out_loss']:.4f}" for loss in tuned.losses),
         f"right first of {tuned.asked} held out, without any constraint: {tuned.right:.3f}",
         f"vllm serve {folder} serves it; then --base-url http://127.0.0.1:8000/v1 asks it",
+    ]
+    common.terminal.out("\n".join(lines))
+    return 0
+
+
+def _embedder(common: Common, questions: Path, folder: Path, seed: int, form: str) -> int:
+    from kgllm.display import counted
+    from kgllm.questions import read_questions
+    from kgllm.tuning.embedder import tune_embedder
+
+    with common.assistant() as assistant:
+        index, languages = assistant.index, assistant.workspace.settings.languages
+        tuned = tune_embedder(
+            index,
+            read_questions(questions, index.store, languages=languages),
+            folder,
+            base=common.settings.embed_model,
+            seed=seed,
+            progress=common.terminal.progress,
+        )
+    if form == "json":
+        common.terminal.out(as_json(tuned.to_json()))
+        return 0
+    kept = f"kept in {folder}; --embed-model {folder} uses it, in an index of its own"
+    lines = [
+        f"{counted(tuned.questions, 'question')}, {tuned.solved:,} of them with a reading that gives the gold: "
+        f"{counted(tuned.pairs, 'pair')} in {tuned.seconds / 60:.0f} min",
+        f"read right first of the {tuned.held_out:,} held out: {tuned.before:.3f} before, {tuned.after:.3f} after",
+        "it reads these worse than before, so nothing is kept" if tuned.folder is None else kept,
     ]
     common.terminal.out("\n".join(lines))
     return 0

@@ -8,110 +8,130 @@ of the other pairs of a batch (van den Oord, Li and Vinyals, 2018). What comes o
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from kgllm.engines.sentence_transformers import SentenceTransformersEmbedder
+from kgllm.engines.sentence_transformers import load_model, quiet_transformers
 from kgllm.errors import BackendError, InputError
-from kgllm.protocols import Embedder, Progress, TextPair
+from kgllm.protocols import Progress
 from kgllm.terms import clean
 
-__all__ = ["EmbedderTraining"]
+__all__ = ["Pair", "train_embedder"]
 
 _BATCH = 32
+_EPOCHS = 3
 _RATE = 2e-5
 _MOST_STEPS = 150
 _WARMING = 0.1  # share of the steps in which the rate rises
 
 
-class EmbedderTraining:
-    """Trains one model; ``base`` is what it starts from: the default, a folder, or a model hub's name.
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A text, what means the same, and what does not."""
 
-    Raises ``EmbedderError`` if the model cannot be had, ``BackendError`` without what trains it.
+    text: str
+    same: str
+    other: str
+
+
+def train_embedder(
+    base: str, pairs: Sequence[Pair], folders: Mapping[float, Path], *, seed: int, progress: Progress
+) -> None:
+    """Train a model on at least two pairs, and write it to each folder as it is at that part of the way, in [0, 1].
+
+    Its prompts, pooling and normalisation stay. ``base`` is the default, a folder, or a model hub's name. The same
+    pairs and seed give the same model on the same machine. Raises ``EmbedderError`` if the base cannot be had,
+    ``BackendError`` without what trains it, and ``InputError`` where a folder cannot be written.
     """
+    try:
+        datasets: Any = import_module("datasets")
+        import_module("accelerate")
+    except ImportError as error:
+        raise BackendError(
+            f"an embedder is tuned with {error.name}, which cannot be imported",
+            why=str(error),
+            try_next="pip install 'kgllm[tune]'",
+        ) from None
+    datasets.disable_progress_bars()
+    model = load_model(base)
+    before = {name: values.clone() for name, values in model.state_dict().items()}
+    data = datasets.Dataset.from_dict(
+        {
+            "anchor": [pair.text for pair in pairs],
+            "positive": [pair.same for pair in pairs],
+            "negative": [pair.other for pair in pairs],
+        }
+    )
+    with quiet_transformers():
+        _train(model, data, seed=seed, progress=progress)
+        after = {name: values.to("cpu", copy=True) for name, values in model.state_dict().items()}
+        model.to("cpu")
+        for part, folder in folders.items():
+            _write(model, _mixed(before, after, part), folder)
 
-    def __init__(self, base: str, *, seed: int = 0) -> None:
-        try:
-            for name in ("accelerate", "datasets"):
-                import_module(name)
-        except ImportError as error:
-            raise BackendError(
-                f"an embedder is tuned with {error.name}, which cannot be imported",
-                why=str(error),
-                try_next="pip install 'kgllm[tune]'",
-            ) from None
-        self._seed = seed
-        self._before = SentenceTransformersEmbedder(base)
-        self.name = self._before.name
 
-    def train(self, pairs: Sequence[TextPair], *, part: float, progress: Progress) -> Embedder:
-        """The embedder trained on the pairs, ``part`` of the way from the one before. To be saved by ``save``."""
-        import torch
-        from sentence_transformers import SentenceTransformerTrainer
-        from sentence_transformers.losses import MultipleNegativesRankingLoss
-        from sentence_transformers.training_args import BatchSamplers, SentenceTransformerTrainingArguments
+def _train(model: Any, data: Any, *, seed: int, progress: Progress) -> None:
+    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+    from transformers import PrinterCallback
 
-        data: Any = import_module("datasets").Dataset.from_dict(
-            {
-                "anchor": [pair.text for pair in pairs],
-                "positive": [pair.partner for pair in pairs],
-                "negative": [pair.wrong for pair in pairs],
-            }
+    steps = min(_MOST_STEPS, max(1, _EPOCHS * len(data) // _BATCH))
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = SentenceTransformerTrainingArguments(
+            output_dir=folder,
+            max_steps=steps,
+            per_device_train_batch_size=min(_BATCH, len(data)),
+            learning_rate=_RATE,
+            warmup_steps=round(_WARMING * steps),
+            batch_sampler="no_duplicates",
+            dataloader_pin_memory=False,
+            prompts=(model.prompts or {}).get(model.default_prompt_name),
+            seed=seed,
+            data_seed=seed,
+            report_to="none",
+            save_strategy="no",
+            logging_strategy="no",
+            disable_tqdm=True,
         )
-        tuned = self._before.copy()
-        before = {name: values.clone() for name, values in tuned.model.state_dict().items()}
-        steps = min(_MOST_STEPS, max(1, len(pairs) // _BATCH))
-        with tempfile.TemporaryDirectory() as folder:
-            arguments = SentenceTransformerTrainingArguments(
-                output_dir=folder,
-                max_steps=steps,
-                per_device_train_batch_size=min(_BATCH, len(pairs)),
-                learning_rate=_RATE,
-                warmup_steps=round(_WARMING * steps),
-                batch_sampler=BatchSamplers.NO_DUPLICATES,
-                seed=self._seed,
-                data_seed=self._seed,
-                report_to="none",
-                save_strategy="no",
-                logging_strategy="no",
-                disable_tqdm=True,
-            )
-            trainer = SentenceTransformerTrainer(
-                model=tuned.model,
-                args=arguments,
-                train_dataset=data,
-                loss=MultipleNegativesRankingLoss(tuned.model),
-                callbacks=[_told(progress)],
-            )
-            trainer.train()
-        tuned.model.eval()
-        with torch.no_grad():
-            mixed = {
-                name: torch.lerp(values, after.to(values.device), part) if values.is_floating_point() else values
-                for (name, values), after in zip(before.items(), tuned.model.state_dict().values(), strict=True)
-            }
-            tuned.model.load_state_dict(mixed)
-        return tuned
+        trainer = SentenceTransformerTrainer(
+            model=model,
+            args=arguments,
+            train_dataset=data,
+            loss=MultipleNegativesRankingLoss(model),
+            callbacks=[_told(progress)],
+        )
+        trainer.remove_callback(PrinterCallback)  # it prints to standard output
+        trainer.train()
+    model.eval()
 
-    def save(self, embedder: Embedder, folder: Path) -> None:
-        """Write a trained embedder as a folder that ``--embed-model`` takes. Raises ``InputError`` where it cannot."""
-        assert isinstance(embedder, SentenceTransformersEmbedder)  # noqa: S101 - train made it
-        try:
-            embedder.model.save_pretrained(str(folder), create_model_card=False)
-        except OSError as error:
-            raise InputError(
-                f"{clean(str(folder))} cannot be written", why=clean(str(error)), try_next="name a folder of yours"
-            ) from error
+
+def _mixed(before: Mapping[str, Any], after: Mapping[str, Any], part: float) -> dict[str, Any]:
+    """The weights that lie that part of the way between two models."""
+    return {
+        name: values + part * (after[name] - values) if values.is_floating_point() else values
+        for name, values in ((name, values.to("cpu")) for name, values in before.items())
+    }
+
+
+def _write(model: Any, weights: Mapping[str, Any], folder: Path) -> None:
+    model.load_state_dict(weights)
+    try:
+        model.save_pretrained(str(folder), create_model_card=False)
+    except OSError as error:
+        raise InputError(
+            f"{clean(str(folder))} cannot be written", why=clean(str(error)), try_next="name a folder of yours"
+        ) from error
 
 
 def _told(progress: Progress) -> Any:
-    """What tells the trainer's steps."""
-    from transformers import TrainerCallback
+    """What tells the steps of a trainer."""
+    callback: Any = import_module("transformers").TrainerCallback
 
-    class Told(TrainerCallback):  # type: ignore[misc, unused-ignore]
-        def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+    class Told(callback):  # type: ignore[misc]
+        def on_step_end(self, arguments: Any, state: Any, control: Any, **rest: Any) -> None:
             progress("train", state.global_step, state.max_steps)
 
     return Told()

@@ -22,7 +22,14 @@ from kgllm.engines.onnx import CARD_FILE, MODEL_FILE, TOKENIZER_FILE, OnnxEmbedd
 from kgllm.errors import EmbedderError
 from kgllm.protocols import Progress, Vectors
 
-__all__ = ["DEFAULT_MODEL", "DEFAULT_WEIGHTS_SHA256", "SentenceTransformersEmbedder", "identity_of"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "DEFAULT_WEIGHTS_SHA256",
+    "SentenceTransformersEmbedder",
+    "identity_of",
+    "load_model",
+    "quiet_transformers",
+]
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 DEFAULT_WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -104,6 +111,11 @@ def identity_of(model: str) -> str:
     return f"{model} sha256:{_weights_sha256(_folder_of(model))}"
 
 
+def load_model(model: str) -> Any:
+    """The ``SentenceTransformer`` of the default, a folder, or a model hub's name. Raises as the embedder does."""
+    return _load(_folder_of(model), name=model, device=None)
+
+
 def _folder_of(model: str) -> Path:
     """Where the model's files are. A hub's model is downloaded, unless it is cached or ``HF_HUB_OFFLINE`` is set."""
     if model == DEFAULT_MODEL:
@@ -153,7 +165,7 @@ def _load(folder: Path, *, name: str, device: str | None) -> Any:
     from sentence_transformers import SentenceTransformer
 
     try:
-        with _quiet_transformers():
+        with quiet_transformers():
             return SentenceTransformer(
                 str(folder),
                 device=device,
@@ -234,7 +246,7 @@ def _write_onnx(model: Any, file: Path) -> None:
 
 
 @contextmanager
-def _quiet_transformers() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """Loading without progress bars and remarks on standard error."""
     logging: Any = import_module("transformers.utils.logging")
     bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()

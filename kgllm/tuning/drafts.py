@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from kgllm.paths import RelationPath
+from kgllm.datatypes import is_date
+from kgllm.paths import Place, RelationPath, Step
 from kgllm.query import Group, Query, TriplePattern
 from kgllm.sketch import typed
 from kgllm.terms import URIRef
@@ -26,7 +27,7 @@ __all__ = ["KINDS"]
 
 def _chains(length: int) -> Make:
     def chains(drafter: Drafter, kind: str) -> Drafts:
-        first = drafter.start(kind, fits=lambda start, step, end, literal: length == 1 or not literal)
+        first = drafter.start(kind, fits=_begins_chain if length > 1 else None)
         path = drafter.longer(first, length) if first is not None else None
         if path is None:
             return
@@ -37,6 +38,11 @@ def _chains(length: int) -> Make:
             yield Draft(kind, query, tuple(wordings), (start,), properties_of(path))
 
     return chains
+
+
+def _begins_chain(start: Place, step: Step, end: Place, literal: bool) -> bool:
+    """Whether a longer chain may begin so: nobody asks for the crew of what was launched on a day."""
+    return not literal and not any(map(is_date, start))
 
 
 def _conjunctions(drafter: Drafter, kind: str) -> Drafts:

@@ -150,8 +150,8 @@ class Speaker:
         known = [c for c in common if c in self.ontology.classes and c in (*classes, *self._above(classes))]
         chosen = self.ontology.most_special(known) if known else max(classes, key=self._instances)
         person = all(is_person(c, self.ontology) for c in classes)
-        label = noun_of(self.ontology.label(chosen))
-        is_noun = len(label.split()) <= _LONGEST_CLASS and label.split()[-1] not in PREPOSITIONS
+        label = _noun_of(self.ontology.label(chosen))
+        is_noun = 0 < len(label.split()) <= _LONGEST_CLASS and label.split()[-1] not in PREPOSITIONS
         if not is_noun or (not known and len(classes) > 1):
             return Things("person", "people", is_person=True) if person else Things("thing", "things")
         where = any(word in label.split() for word in (*KINDS["where"], "town", "village", "state", "continent"))
@@ -163,10 +163,6 @@ class Speaker:
 
     def _instances(self, cls: URIRef) -> tuple[int, str]:
         return self.ontology.classes[cls].instances if cls in self.ontology.classes else 0, str(cls)
-
-    def one_of(self, options: list[Said]) -> Said:
-        """One at random."""
-        return self.random.choice(options)
 
     def phrases(self, step: Step, end: Things, start: Said, *, is_many: bool) -> list[Said]:
         """Noun phrases for what a step leads to: "the director of Alien", "the films that Scott directed"."""
@@ -236,10 +232,8 @@ class Speaker:
             bare = rest.removesuffix(f" {particle}") if particle else rest
             if end.is_date and particle:
                 yield f"when {auxiliary} {start.text} {bare}"
-                yield f"when {auxiliary} {start.text} {bare}"
                 return
             if end.is_place and particle in {"in", "at", "on", "from"} and bare:
-                yield f"where {auxiliary} {start.text} {rest if particle == 'from' else bare}"
                 yield f"where {auxiliary} {start.text} {rest if particle == 'from' else bare}"
             if rest == particle:  # "where is Paris", but not "what is Paris in"
                 if end.is_place:
@@ -280,9 +274,7 @@ class Speaker:
             if verb.passive:
                 said = f"{verb.passive} {text}"
                 found.append(Predicate(f"were {said}", said, f"were not {said}", f"was {said}"))
-            elif verb.auxiliary == "did" and value.is_name:
-                found.append(Predicate("", f"that {text} {verb.finite}", f"did not have {text}", ""))
-        return [predicate for predicate in found if predicate.holds]
+        return found
 
     def path(self, path: RelationPath, start: Said, many: list[bool]) -> Said | None:
         """A noun phrase for where a path leads; ``None`` where it cannot be said."""
@@ -298,7 +290,7 @@ class Speaker:
                 place += 1
             if not options:
                 return None
-            said = self.one_of(options)
+            said = self.random.choice(options)
         return said
 
     def asked(self, path: RelationPath, start: Said, many: list[bool]) -> list[str]:
@@ -327,7 +319,7 @@ class Speaker:
         return self.things(path.places[place], is_literal=path.literal and is_last, step=path.steps[place])
 
 
-def noun_of(label: str) -> str:
+def _noun_of(label: str) -> str:
     """A class's label as a noun in a sentence: lower case, but for what is written in capitals."""
     return " ".join(word if word.isupper() and len(word) > 1 else word.lower() for word in plain(label).split())
 
