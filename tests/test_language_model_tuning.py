@@ -71,8 +71,8 @@ def test_a_plan_is_a_few_tokens_and_any_text_comes_back_whole() -> None:
     for text in (PLANS[0], 'who “wrote” naïve café, "a",\n x0 x100?', "月面 n0's {}[]"):
         ids = model.tokenizer(text, add_special_tokens=False)["input_ids"]
         assert model.tokenizer.decode(ids) == text
-    handles = model.tokenizer.tokenize("n0 and n0's p0")
-    assert [token for token in handles if token.strip("Ġ") in {"n0", "p0"}] == ["n0", "Ġn0", "Ġp0"]
+    handles = model.tokenizer.tokenize("n0 and n0's p1")
+    assert [token for token in handles if token.strip("Ġ") in {"n0", "p1"}] == ["n0", "Ġn0", "Ġp1"]
 
 
 def test_the_same_seed_makes_the_same_model() -> None:
@@ -125,11 +125,13 @@ def test_adapters_to_a_model_are_merged_into_it(trained: Path, tmp_path: Path) -
 
 
 def test_the_held_out_have_prompts_that_nothing_is_learned_from() -> None:
-    many = [Example((Message("user", str(n % 40)),), "{}") for n in range(400)]
-    kept, held = apart(many)
+    common = [Example((Message("user", f"common {n % 4}"),), "{}") for n in range(400)]
+    rare = [Example((Message("user", f"rare {n}"),), "{}") for n in range(40)]
+    kept, held = apart(common + rare)
     assert not {example.prompt for example in kept} & {example.prompt for example in held}
-    assert len(held) == 4
-    assert len(kept) == 36 * 3
+    assert [example.prompt[0].content for example in held] == ["rare 9", "rare 19", "rare 29", "rare 39"]
+    assert len(kept) == 4 * 10 + 36
+    assert apart(common)[1] == []
 
 
 def test_a_model_is_tuned_for_a_graph_from_the_command_line(tmp_path: Path) -> None:
@@ -141,9 +143,9 @@ def test_a_model_is_tuned_for_a_graph_from_the_command_line(tmp_path: Path) -> N
     result = run("tune", "-g", str(graph), "--questions", str(asked), *options)
     assert result.exit_code == 0, result.stderr
     told = json.loads(result.stdout)
-    assert (told["questions"], told["planned"], told["examples"]) == (24, 24, 3)
+    assert (told["questions"], told["planned"], told["examples"]) == (24, 24, 10)
     assert json.loads((out / CARD).read_text()) == told
-    assert told["losses"][-1]["held_out_loss"] > 0
+    assert (told["losses"], told["asked"], told["right"]) == ([], 0, None)  # all of them are one prompt
 
 
 @pytest.mark.parametrize(

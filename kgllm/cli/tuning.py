@@ -110,7 +110,9 @@ def _trained(
         f"{tuned.base}, {tuned.parameters / 1e6:.1f} million parameters: learned {counted(tuned.examples, 'plan')} of "
         f"{counted(tuned.questions, 'question')} in {tuned.seconds / 60:.0f} min",
         *(f"  epoch {loss['epoch']:g}: held-out loss {loss['held_out_loss']:.4f}" for loss in tuned.losses),
-        f"right first of {tuned.asked} held out, without any constraint: {tuned.right:.3f}",
+        f"right first of {tuned.asked} held out, without any constraint: {tuned.right:.3f}"
+        if tuned.right is not None
+        else "every question is asked so often that none was held out",
         f"vllm serve {folder} serves it; then --base-url http://127.0.0.1:8000/v1 asks it",
     ]
     common.terminal.out("\n".join(lines))

@@ -121,8 +121,9 @@ class TrainedModel:
     def save(self, folder: Path) -> None:
         """Write it as a folder that ``vllm serve`` takes, adapters merged into the weights."""
         model = self.model.merge_and_unload() if hasattr(self.model, "merge_and_unload") else self.model
-        model.save_pretrained(folder, safe_serialization=True)
-        self.tokenizer.save_pretrained(folder)
+        with _quiet():
+            model.save_pretrained(folder, safe_serialization=True)
+            self.tokenizer.save_pretrained(folder)
 
 
 def from_scratch(texts: Sequence[str], *, size: str, context: int, seed: int = 0) -> TrainedModel:
@@ -214,14 +215,15 @@ def train(
 ) -> list[dict[str, float]]:
     """Train on conversations of a ``prompt`` and a ``completion``; the loss is over the completions alone.
 
-    Gives the held-out loss at the end of each epoch. With ``adapters`` only low-rank ones (LoRA) are trained. Training
-    that was broken off goes on from its last checkpoint under ``folder``, where the caller says that it is the same.
+    Gives the held-out loss at the end of each epoch, nothing where none is held out. With ``adapters`` only low-rank
+    ones (LoRA) are trained. Training that was broken off goes on from its last checkpoint under ``folder``, where the
+    caller says that it is the same.
     """
     _libraries()
     import torch
     from datasets.arrow_dataset import Dataset
     from peft import LoraConfig
-    from transformers import TrainerCallback
+    from transformers.trainer_callback import PrinterCallback, TrainerCallback
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
 
@@ -249,7 +251,7 @@ def train(
             bf16=on_gpu or has_fast_bfloat16(),
             gradient_checkpointing=on_gpu and adapters,
             train_sampling_strategy="random",  # batches of one length have plans of one shape, and teach nothing but it
-            eval_strategy="epoch",
+            eval_strategy="epoch" if held_out else "no",
             save_strategy="steps",
             save_steps=training.save_every,
             save_total_limit=1,
@@ -261,11 +263,12 @@ def train(
             model=model.model,
             args=config,
             train_dataset=Dataset.from_list([dict(each) for each in conversations]),
-            eval_dataset=Dataset.from_list([dict(each) for each in held_out]),
+            eval_dataset=Dataset.from_list([dict(each) for each in held_out]) if held_out else None,
             processing_class=model.tokenizer,
             callbacks=[Told()],
             peft_config=lora,
         )
+        trainer.remove_callback(PrinterCallback)  # which prints to standard output
         whole = [file.parent for file in checkpoints.glob("checkpoint-*/trainer_state.json")]  # written last
         last = max(whole, key=lambda folder: folder.stat().st_mtime, default=None)
         trainer.train(resume_from_checkpoint=str(last) if last is not None else None)
@@ -309,6 +312,7 @@ def _quiet() -> Iterator[None]:
 
     before = logging.get_verbosity()
     logging.set_verbosity_error()
+    logging.disable_progress_bar()
     disable_progress_bars()
     try:
         with warnings.catch_warnings():
@@ -316,6 +320,7 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         enable_progress_bars()
+        logging.enable_progress_bar()
         logging.set_verbosity(before)
 
 

@@ -35,9 +35,8 @@ __all__ = ["CARD", "TunedModel", "apart", "learn", "tune_language_model"]
 
 CARD = "training.json"
 _CONTEXT = 2_048  # tokens of a model from scratch
-_SAME = 3  # times that one prompt with one plan is learned from, however often it is asked
-_HELD_OUT = 10  # every tenth prompt
-_ASKED = 100  # questions held out that are answered in the end
+_SAME = 10  # times in an epoch that one prompt with one plan is learned from, however often it is asked
+_HELD_OUT, _MOST_HELD_OUT = 10, 100  # every tenth of the prompts that one question has, and how many at most
 _FEWEST = 20  # questions with a plan, under which there is nothing to learn
 _BEGUN = "begun.json"
 _SCRATCH, _ADAPTERS = Training(), Training(epochs=2, batch=8, rate=2e-4)
@@ -59,7 +58,7 @@ class TunedModel:
     """What a model learned from how many questions, ``planned`` of which have a right plan that is known.
 
     ``losses`` are the held-out ones by epoch; ``right`` is the share of ``asked`` questions held out of which the first
-    answer is right, planned without constraint.
+    answer is right, planned without constraint; ``None`` where every prompt was too common to be held out.
     """
 
     folder: Path
@@ -73,7 +72,7 @@ class TunedModel:
     seconds: int
     hardware: str
     asked: int
-    right: float
+    right: float | None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data."""
@@ -119,7 +118,7 @@ def tune_language_model(
     kept, held = apart([example for _, example in planned])
     model, losses = learn(kept, held, folder, model=model, size=size, training=training, progress=progress)
     aside = set(held)
-    left = [question for question, example in planned if example in aside][:_ASKED]
+    left = [question for question, example in planned if example in aside]
     right = _right(left, assistant.asking(model).ask_each(question.text for question in left))
     tuned = TunedModel(
         folder,
@@ -174,12 +173,18 @@ def learn(
 
 
 def apart(found: Sequence[Example]) -> tuple[list[Example], list[Example]]:
-    """What is learned from, no example more than a few times, and what is held out, with other prompts."""
+    """What is learned from, no example more than a few times, and what is held out, with other prompts.
+
+    Held out are prompts that a single question has; what is asked often is learned.
+    """
     counts = Counter(found)
-    prompts = list(dict.fromkeys(example.prompt for example in counts))
-    aside = set(prompts[_HELD_OUT - 1 :: _HELD_OUT])
-    learned = {example: min(count, _SAME) for example, count in counts.items() if example.prompt not in aside}
-    return list(Counter(learned).elements()), [example for example in counts if example.prompt in aside]
+    prompts = Counter(example.prompt for example in found)
+    once = [example for example in counts if prompts[example.prompt] == 1]
+    held = once[_HELD_OUT - 1 :: _HELD_OUT][:_MOST_HELD_OUT]
+    learned = {example: min(count, _SAME) for example, count in counts.items()}
+    for example in held:
+        del learned[example]
+    return list(Counter(learned).elements()), held
 
 
 def _check(folder: Path) -> None:
@@ -199,10 +204,10 @@ def _begin(folder: Path, kept: Sequence[Example], model: TrainedModel, training:
         write_whole(begun, json.dumps(learned).encode())
 
 
-def _right(questions: Sequence[Question], answers: Iterable[Answer | KgllmError]) -> float:
+def _right(questions: Sequence[Question], answers: Iterable[Answer | KgllmError]) -> float | None:
     """The share of questions of which the first answer is right; a fault is none."""
     scores = [
         0.0 if isinstance(answer, KgllmError) else score(answer, question.gold).hit_at_1
         for question, answer in zip(questions, answers, strict=True)
     ]
-    return round(sum(scores) / len(scores), 3) if scores else 0.0
+    return round(sum(scores) / len(scores), 3) if scores else None

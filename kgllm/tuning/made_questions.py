@@ -143,7 +143,8 @@ class _Maker:
         if not wordings or (rows := self._answer(draft.query)) is None:
             return False
         self._queries.add(text)
-        chosen = self._random.sample(wordings, min(_OF_ONE_QUERY, len(wordings)))
+        most = min([_OF_ONE_QUERY, *(_OF_ONE_NODE - self._named[node] for node in draft.nodes)])
+        chosen = self._random.sample(wordings, min(most, len(wordings)))
         for wording in islice(chosen, self._count - len(self.questions)):
             self._asked.add(wording.casefold())
             self._named.update(draft.nodes)
