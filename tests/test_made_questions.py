@@ -35,7 +35,8 @@ e:moored rdfs:label "is moored at" . e:launched rdfs:label "launch date" . e:mas
 e:odd rdfs:label "how long it was" .
 """ + "\n".join(
     f'e:s{n} a e:Ship ; rdfs:label "Ship {name}" ; e:captain e:p{n % 21} ; e:built e:p{min(n, 20)} ; '
-    f'e:moored e:h{n * n % 3} ; e:launched "19{n + 10}-0{n % 9 + 1}-11"^^xsd:date ; e:mass {n * 10 + 7} ; e:odd "{n} days" .'
+    f'e:moored e:h{n * n % 3} ; e:launched "19{n + 10}-0{n % 9 + 1}-11"^^xsd:date ; '
+    f'e:mass {n * 10 + 7} ; e:odd "{n} days" .'
     for n, name in enumerate(_SHIPS)
 ) + "\n".join(
     [f'e:p{n} a e:Person ; rdfs:label "{name}" .' for n, name in enumerate(_PEOPLE)]
