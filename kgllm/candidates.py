@@ -84,7 +84,7 @@ def candidates(
     index = planner.vocabulary.index
     if only_named:
         nodes = _named(sorted(links.mentions, key=lambda mention: -mention.score))
-        values = _named_values(links, _around_names(links), index)
+        values = _named_values(links, links.with_blank_names(), index)
     else:
         words = _unnamed(links)
         meant = _meant_nodes(words, index)
@@ -214,16 +214,6 @@ def _values(links: Links, index: Index, words: Sequence[str], meant: Sequence[UR
     yield from (value.literal for value in index.values([row for row in rows if row >= index.value_offset]).values())
     yield from (Literal(mention.text) for mention in links.mentions)
     yield from (Literal(token.text) for token in links.tokens if token.lower in words)
-
-
-def _around_names(links: Links) -> str:
-    """The question with the names of several words that it surely has blanked."""
-    text = links.question
-    for mention in links.mentions:
-        if mention.score >= _NAMED and mention.last - mention.first > 1:
-            start, end = links.tokens[mention.first].start, links.tokens[mention.last - 1].end
-            text = text[:start] + " " * (end - start) + text[end:]
-    return text
 
 
 def _named_values(links: Links, text: str, index: Index) -> Iterator[Literal]:

@@ -64,7 +64,7 @@ def with_handles(links: Links, handles: Handles) -> str:
     for mention in sorted(links.mentions, key=lambda mention: -mention.first):
         said = _handles_of(mention, names)
         if said:
-            first, last = links.tokens[mention.first].start, links.tokens[mention.last - 1].end
+            first, last = links.span(mention)
             name = "" if mention.score >= _SURE else f"{text[first:last].lower()} "
             parts += [text[last:end].lower(), f"{name}{said}"]
             end = first

@@ -17,7 +17,7 @@ from kgllm.datatypes import Value, comparable, number_in
 from kgllm.errors import InputError, KgllmError
 from kgllm.ontology import is_vocabulary
 from kgllm.protocols import GraphStore, Progress
-from kgllm.questions import Gold, question_texts, read_questions
+from kgllm.questions import Gold, Question, question_texts, read_questions
 from kgllm.risk import risk_coverage
 from kgllm.terms import Literal, Term, URIRef, clean, n3
 from kgllm.workspace import Workspace
@@ -27,6 +27,7 @@ __all__ = [
     "Answering",
     "Scores",
     "evaluate",
+    "right_first",
     "score",
     "writing",
 ]
@@ -150,6 +151,15 @@ def _tokens(answers: Sequence[Answer], asked: int) -> dict[str, Any]:
         "completion_tokens": _spread(written),
         "cached_share": round(cached / sum(prompts), 4) if sum(prompts) else 0.0,
     }
+
+
+def right_first(questions: Sequence[Question], answers: Iterable[Answer | KgllmError]) -> float:
+    """The share of some questions of which the first answer is right; a fault is none."""
+    scores = (
+        0.0 if isinstance(answer, KgllmError) else score(answer, question.gold).hit_at_1
+        for question, answer in zip(questions, answers, strict=True)
+    )
+    return sum(scores) / len(questions)
 
 
 def score(answer: Answer, gold: Gold) -> Scores:

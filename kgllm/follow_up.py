@@ -161,7 +161,7 @@ def _place_of(
         for mention in sorted(links.mentions, key=lambda m: -m.score):
             topic = mention.candidates[0].description
             if topic is not None and topic.kind == "node" and referents.classes_of(topic) & classes:
-                return links.tokens[mention.first].start, links.tokens[mention.last - 1].end
+                return links.span(mention)
     return None
 
 

@@ -96,11 +96,25 @@ class Links:
         """The mentions that surely name a node or a value."""
         return [m for m in self.mentions if m.score >= _NAME and m.candidates[0].kind in {"node", "value"}]
 
+    def span(self, mention: Mention) -> tuple[int, int]:
+        """Where a mention begins and ends in the question, in characters."""
+        return self.tokens[mention.first].start, self.tokens[mention.last - 1].end
+
     def around_names(self) -> str:
         """The words outside the names of several words that the question surely has."""
-        named = [m for m in self.mentions if m.score >= _NAME and m.last - m.first > 1]
-        inside = {place for mention in named for place in range(mention.first, mention.last)}
+        inside = {place for mention in self._long_names() for place in range(mention.first, mention.last)}
         return " ".join(token.text for place, token in enumerate(self.tokens) if place not in inside)
+
+    def with_blank_names(self) -> str:
+        """The question with blanks in the place of the names of several words that it surely has."""
+        text = self.question
+        for mention in self._long_names():
+            start, end = self.span(mention)
+            text = text[:start] + " " * (end - start) + text[end:]
+        return text
+
+    def _long_names(self) -> list[Mention]:
+        return [m for m in self.mentions if m.score >= _NAME and m.last - m.first > 1]
 
     def without(self, first: int, last: int) -> Links:
         """The links without some tokens and what they mention; the tokens are blank in the question."""

@@ -19,7 +19,7 @@ from kgllm.datatypes import is_date, is_number
 from kgllm.errors import DamagedIndexError, InputError
 from kgllm.export import write_whole
 from kgllm.index import Index
-from kgllm.link import Links, Mention, link
+from kgllm.link import Links, link
 from kgllm.ontology import RDF_TYPE, Ontology
 from kgllm.query import Comparison, Group, Query, Values, Variable
 from kgllm.query_json import handles_of, parse_query, write_query
@@ -114,7 +114,7 @@ def mask(links: Links, ontology: Ontology) -> str:
     """A question with the names that it surely has replaced by what they are: "who directed movie?"."""
     text = links.question
     for mention in sorted(links.named(), key=lambda mention: -mention.first):
-        start, end = _tokens(mention, links)
+        start, end = links.span(mention)
         best = mention.candidates[0]
         if best.description is not None:
             types = sorted(best.description.types)
@@ -178,17 +178,11 @@ def _kind_of_value(value: Literal) -> str:
     return "number" if is_number(value.datatype) else "date" if is_date(value.datatype) else "text"
 
 
-def _tokens(mention: Mention, links: Links) -> tuple[int, int]:
-    return links.tokens[mention.first].start, links.tokens[mention.last - 1].end
-
-
 def _place(term: URIRef | Literal, links: Links) -> tuple[int, int] | None:
     """Where a question names a term: a mention that may mean it, or the text of a value, a year for its days."""
     for mention in (*links.mentions, *links.spare):
-        for candidate in mention.candidates:
-            meant = candidate.description.iri if candidate.description is not None else None
-            if term in {meant, candidate.value.literal if candidate.value is not None else None}:
-                return _tokens(mention, links)
+        if any(candidate.term() == term for candidate in mention.candidates):
+            return links.span(mention)
     if isinstance(term, Literal):
         texts = [str(term), *([str(term)[:4]] if is_date(term.datatype) else [])]
         for text in filter(None, texts):

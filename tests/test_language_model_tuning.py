@@ -159,6 +159,8 @@ def test_a_model_is_tuned_for_a_graph_from_the_command_line(tmp_path: Path) -> N
         (("--language-model", "m", "--from-scratch", "9m"), "there is no size 9m"),
         (("--language-model", "m", "--from", "nowhere"), "nowhere cannot be loaded as a language model"),
         (("--from-scratch", "3m"), "go with --language-model"),
+        (("--language-model", "m", "--from-scratch", "3m", "-f", "ttl"), "keeps nothing else"),
+        (("--language-model", "m", "--from-scratch", "3m", "--dry-run"), "keeps nothing else"),
         (("--language-model", "full", "--from-scratch", "3m"), "holds something else"),
     ],
 )

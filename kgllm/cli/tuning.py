@@ -78,7 +78,9 @@ def tune(
             raise typer.BadParameter("--embedder FOLDER writes a model, and keeps nothing else")
         return _embedder(common, questions, embedder, seed, form)
     if language_model is not None:
-        return _trained(common, questions, language_model, base, from_scratch, epochs)
+        if dry_run or form == "ttl":
+            raise typer.BadParameter("--language-model FOLDER writes a model, and keeps nothing else")
+        return _trained(common, questions, language_model, base, from_scratch, epochs, form)
     if base is not None or from_scratch is not None or epochs is not None:
         raise typer.BadParameter("--from, --from-scratch and --epochs go with --language-model FOLDER")
     with common.assistant() as assistant:
@@ -94,7 +96,13 @@ def tune(
 
 
 def _trained(
-    common: Common, questions: Path, folder: Path, base: str | None, size: str | None, epochs: float | None
+    common: Common,
+    questions: Path,
+    folder: Path,
+    base: str | None,
+    size: str | None,
+    epochs: float | None,
+    form: str,
 ) -> int:
     from kgllm.display import counted
     from kgllm.tuning.language_model import tune_language_model
@@ -103,7 +111,7 @@ def _trained(
         raise typer.BadParameter("give either --from MODEL or --from-scratch SIZE")
     with common.assistant() as assistant:
         tuned = tune_language_model(assistant, questions, folder, base=base, size=size, epochs=epochs)
-    if common.chosen_format("text", "json") == "json":
+    if form == "json":
         common.terminal.out(as_json(tuned.to_json()))
         return 0
     lines = [

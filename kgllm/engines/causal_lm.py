@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kgllm.engines.sentence_transformers import quiet_transformers
+from kgllm.engines.trainers import needed, quiet_datasets, tell_steps
 from kgllm.errors import BackendError
 from kgllm.protocols import Completion, Message, Progress, Usage, turns
 
@@ -223,13 +225,8 @@ def train(
     import torch
     from datasets.arrow_dataset import Dataset
     from peft import LoraConfig
-    from transformers.trainer_callback import PrinterCallback, TrainerCallback
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
-
-    class Told(TrainerCallback):  # type: ignore[misc, unused-ignore]
-        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            progress("train", state.global_step, state.max_steps)
 
     checkpoints = folder / CHECKPOINTS
     on_gpu = torch.cuda.is_available()
@@ -265,10 +262,9 @@ def train(
             train_dataset=Dataset.from_list([dict(each) for each in conversations]),
             eval_dataset=Dataset.from_list([dict(each) for each in held_out]) if held_out else None,
             processing_class=model.tokenizer,
-            callbacks=[Told()],
             peft_config=lora,
         )
-        trainer.remove_callback(PrinterCallback)  # which prints to standard output
+        tell_steps(trainer, progress)
         whole = [file.parent for file in checkpoints.glob("checkpoint-*/trainer_state.json")]  # written last
         last = max(whole, key=lambda folder: folder.stat().st_mtime, default=None)
         trainer.train(resume_from_checkpoint=str(last) if last is not None else None)
@@ -289,39 +285,18 @@ def has_fast_bfloat16() -> bool:
 
 
 def _libraries() -> tuple[Any, Any]:
-    try:
-        import datasets  # noqa: F401
-        import peft  # noqa: F401
-        import torch
-        import transformers
-        import trl  # noqa: F401
-    except ImportError as error:
-        raise BackendError(
-            "training a language model needs more packages",
-            why=f"{error.name} is not installed",
-            try_next="pip install 'kgllm[tune]'",
-        ) from error
+    torch, transformers, *_ = needed(
+        "torch", "transformers", "datasets", "peft", "trl", what="training a language model"
+    )
     return torch, transformers
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep the libraries' own bars and advice off the terminal."""
-    from datasets.utils.tqdm import disable_progress_bars, enable_progress_bars
-    from transformers.utils import logging
-
-    before = logging.get_verbosity()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    disable_progress_bars()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        enable_progress_bars()
-        logging.enable_progress_bar()
-        logging.set_verbosity(before)
+    with quiet_transformers(), quiet_datasets(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _parsed(reply: str) -> Completion:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from kgllm.engines.sentence_transformers import load_model, quiet_transformers
-from kgllm.errors import BackendError, InputError
+from kgllm.engines.trainers import needed, quiet_datasets, tell_steps
+from kgllm.errors import InputError
 from kgllm.protocols import Progress
 from kgllm.terms import clean
 
@@ -46,16 +46,7 @@ def train_embedder(
     pairs and seed give the same model on the same machine. Raises ``EmbedderError`` if the base cannot be had,
     ``BackendError`` without what trains it, and ``InputError`` where a folder cannot be written.
     """
-    try:
-        datasets: Any = import_module("datasets")
-        import_module("accelerate")
-    except ImportError as error:
-        raise BackendError(
-            f"an embedder is tuned with {error.name}, which cannot be imported",
-            why=str(error),
-            try_next="pip install 'kgllm[tune]'",
-        ) from None
-    datasets.disable_progress_bars()
+    datasets, _ = needed("datasets", "accelerate", what="tuning an embedder")
     model = load_model(base)
     before = {name: values.clone() for name, values in model.state_dict().items()}
     data = datasets.Dataset.from_dict(
@@ -65,7 +56,7 @@ def train_embedder(
             "negative": [pair.other for pair in pairs],
         }
     )
-    with quiet_transformers():
+    with quiet_transformers(), quiet_datasets():
         _train(model, data, seed=seed, progress=progress)
         after = {name: values.to("cpu", copy=True) for name, values in model.state_dict().items()}
         model.to("cpu")
@@ -76,7 +67,6 @@ def train_embedder(
 def _train(model: Any, data: Any, *, seed: int, progress: Progress) -> None:
     from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
-    from transformers import PrinterCallback
 
     steps = min(_MOST_STEPS, max(1, _EPOCHS * len(data) // _BATCH))
     with tempfile.TemporaryDirectory() as folder:
@@ -101,9 +91,8 @@ def _train(model: Any, data: Any, *, seed: int, progress: Progress) -> None:
             args=arguments,
             train_dataset=data,
             loss=MultipleNegativesRankingLoss(model),
-            callbacks=[_told(progress)],
         )
-        trainer.remove_callback(PrinterCallback)  # it prints to standard output
+        tell_steps(trainer, progress)
         trainer.train()
     model.eval()
 
@@ -124,14 +113,3 @@ def _write(model: Any, weights: Mapping[str, Any], folder: Path) -> None:
         raise InputError(
             f"{clean(str(folder))} cannot be written", why=clean(str(error)), try_next="name a folder of yours"
         ) from error
-
-
-def _told(progress: Progress) -> Any:
-    """What tells the steps of a trainer."""
-    callback: Any = import_module("transformers").TrainerCallback
-
-    class Told(callback):  # type: ignore[misc]
-        def on_step_end(self, arguments: Any, state: Any, control: Any, **rest: Any) -> None:
-            progress("train", state.global_step, state.max_steps)
-
-    return Told()

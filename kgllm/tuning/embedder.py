@@ -18,25 +18,23 @@ from typing import Any
 
 from kgllm.engines.embedder_training import Pair, train_embedder
 from kgllm.engines.sentence_transformers import DEFAULT_MODEL, SentenceTransformersEmbedder
-from kgllm.errors import InputError, KgllmError
+from kgllm.errors import InputError
 from kgllm.index import Index
 from kgllm.link import link
 from kgllm.phrases import masked, phrase
-from kgllm.plan_embedded import EmbeddedPlanner, Ranked
+from kgllm.plan_embedded import EmbeddedPlanner
 from kgllm.protocols import Progress
 from kgllm.questions import Question
 from kgllm.similarity import Vocabulary
-from kgllm.terms import Literal, Term, URIRef, clean
-from kgllm.vocabularies import FALSE, TRUE
+from kgllm.stages import right_reading
+from kgllm.terms import clean
 
 __all__ = ["TunedEmbedder", "tune_embedder"]
 
 _PARTS = (0.5, 1.0)  # of the way from the model before; the shorter one wins where both read as well
 _HELD_OUT = 5  # every fifth
 _FEWEST = 20  # questions whose right reading is known, under which there is nothing to learn
-_TRIED = 12  # readings that are run, as many as the planner does
 _WRONG = 2  # readings that a right one is held against
-_MOST_ROWS = 1_000
 _PATIENCE = 5.0  # seconds for the query of a reading
 
 
@@ -144,45 +142,25 @@ def _move(trained: Path, folder: Path) -> None:
 def _solved(question: Question, planner: EmbeddedPlanner) -> Iterator[_Solved]:
     """What a question teaches; nothing if no reading of it gives the gold."""
     links = link(question.text, vocabulary=planner.vocabulary)
-    ranked = planner.plan(links)[:_TRIED]
-    right = next((one for one in ranked if _gives(one, question, planner.vocabulary.index)), None)
+    right = right_reading(question, links, planner, timeout_s=_PATIENCE)[1]
     if right is None:
         return
     ontology = planner.ontology
     said = phrase(right.sketch, ontology)
     others = dict.fromkeys(
         words
-        for one in ranked
+        for one in planner.plan(links)
         if one.query != right.query and (words := phrase(one.sketch, ontology)) and words != said
     )
     text = masked(links, right.sketch, ontology)
     yield _Solved(question, tuple(Pair(text, said, other) for other in islice(others, _WRONG) if said))
 
 
-def _gives(ranked: Ranked, question: Question, index: Index) -> bool:
-    """Whether a reading gives the gold and nothing else."""
-    found = _answers(ranked, index)
-    return found is not None and found == set(question.gold.terms)
-
-
-def _answers(ranked: Ranked, index: Index) -> set[Term] | None:
-    """What a reading gives in its first column; ``None`` where it does not run, or gives nothing."""
-    sparql = ranked.query.to_sparql()
-    try:
-        if ranked.query.form == "ask":
-            return {TRUE if index.store.ask(sparql, timeout_s=_PATIENCE) else FALSE}
-        rows = index.store.select(sparql, timeout_s=_PATIENCE, limit=_MOST_ROWS).rows
-    except KgllmError:
-        return None
-    return {row[0] for row in rows if isinstance(row[0], URIRef | Literal)} or None
-
-
 def _read_right(index: Index, questions: Sequence[Question]) -> float:
     """The share of questions of which the first reading that finds something gives the gold."""
     planner = EmbeddedPlanner(Vocabulary(index))
-    right = 0
-    for question in questions:
-        ranked = planner.plan(link(question.text, vocabulary=planner.vocabulary))[:_TRIED]
-        found = next((answers for one in ranked if (answers := _answers(one, index)) is not None), None)
-        right += found == set(question.gold.terms)
-    return right / len(questions)
+    places = (
+        right_reading(q, link(q.text, vocabulary=planner.vocabulary), planner, timeout_s=_PATIENCE)[0]
+        for q in questions
+    )
+    return sum(place == 1 for place in places) / len(questions)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from kgllm.errors import KgllmError
-from kgllm.evaluate import score
+from kgllm.evaluate import right_first
 from kgllm.index import Index
 from kgllm.lessons import Lesson, Lessons
 from kgllm.link import Links, link
@@ -122,7 +122,7 @@ def tune(workspace: Workspace, questions: Path, *, ask: Ask) -> Tuned:
     options = [Lessons(), Lessons(words), Lessons((), wordings), Lessons(words, wordings)]
     shares = []
     for place, lessons in enumerate(options):
-        shares.append(_right(held, ask(lessons, [question.text for question in held])))
+        shares.append(right_first(held, ask(lessons, [question.text for question in held])))
         progress("measure", place + 1, len(options))
     best = max(range(len(options)), key=lambda place: (shares[place], -place))
     with_words, with_wordings = bool(options[best].words), bool(options[best].wordings)
@@ -207,12 +207,3 @@ def _wordings(solved: Sequence[_Solved]) -> dict[str, dict[str, int]]:
     for one in solved:
         counts[one.wording][one.shape] += 1
     return {wording: dict(shapes) for wording, shapes in counts.items()}
-
-
-def _right(questions: Sequence[Question], answers: Iterable[Answer | KgllmError]) -> float:
-    """The share of questions of which the first answer is right; a fault is none."""
-    scores = (
-        0.0 if isinstance(answer, KgllmError) else score(answer, question.gold).hit_at_1
-        for question, answer in zip(questions, answers, strict=True)
-    )
-    return sum(scores) / len(questions)

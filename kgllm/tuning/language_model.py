@@ -11,24 +11,23 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kgllm.engines.causal_lm import CHECKPOINTS, SIZES, TrainedModel, Training, from_pretrained, from_scratch, train
-from kgllm.errors import InputError, KgllmError
-from kgllm.evaluate import Answering, score
+from kgllm.errors import InputError
+from kgllm.evaluate import Answering, right_first
 from kgllm.export import write_whole
 from kgllm.hardware import find_hardware
 from kgllm.plan_embedded import EmbeddedPlanner
 from kgllm.protocols import LanguageModel
-from kgllm.questions import Question, read_questions
+from kgllm.questions import read_questions
 from kgllm.similarity import Vocabulary
 from kgllm.tuning.training_data import Example, Reader, examples
 
 if TYPE_CHECKING:
-    from kgllm.answer import Answer
     from kgllm.workspace import Workspace
 
 __all__ = ["CARD", "TunedModel", "apart", "learn", "tune_language_model"]
@@ -119,7 +118,8 @@ def tune_language_model(
     model, losses = learn(kept, held, folder, model=model, size=size, training=training, progress=progress)
     aside = set(held)
     left = [question for question, example in planned if example in aside]
-    right = _right(left, assistant.asking(model).ask_each(question.text for question in left))
+    answers = assistant.asking(model).ask_each(question.text for question in left)
+    right = round(right_first(left, answers), 3) if left else None
     tuned = TunedModel(
         folder,
         base or f"{size} from scratch",
@@ -202,12 +202,3 @@ def _begin(folder: Path, kept: Sequence[Example], model: TrainedModel, training:
     if not begun.exists() or json.loads(begun.read_bytes()) != learned:
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
         write_whole(begun, json.dumps(learned).encode())
-
-
-def _right(questions: Sequence[Question], answers: Iterable[Answer | KgllmError]) -> float | None:
-    """The share of questions of which the first answer is right; a fault is none."""
-    scores = [
-        0.0 if isinstance(answer, KgllmError) else score(answer, question.gold).hit_at_1
-        for question, answer in zip(questions, answers, strict=True)
-    ]
-    return round(sum(scores) / len(scores), 3) if scores else None

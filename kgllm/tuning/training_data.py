@@ -19,7 +19,7 @@ from kgllm.questions import Question
 from kgllm.stages import right_reading
 from kgllm.tuning.sparql_to_query import NotExpressibleError, compiled
 
-__all__ = ["Example", "Reader", "examples", "silent_progress"]
+__all__ = ["Example", "Reader", "examples"]
 
 _PATIENCE = 5.0  # seconds for the query of a reading, of which the right one needs a part
 
@@ -68,16 +68,12 @@ class Reader:
         return self._context
 
 
-def silent_progress(stage: str, done: int, total: int) -> None:
-    """Tell nothing."""
-
-
 def examples(
     questions: Sequence[Question],
     planner: EmbeddedPlanner,
     model: Reader,
     *,
-    progress: Progress = silent_progress,
+    progress: Progress = lambda stage, done, total: None,
 ) -> list[Example | None]:
     """What to learn from each question, ``None`` where its right plan is not known or not to be said by its handles.
 
