@@ -34,8 +34,9 @@ _DESCRIPTION = 80  # characters
 class Briefing:
     """The system message, what its handles stand for, the pools of the schema, and the tokens of a whole prompt.
 
-    A plan has ``plan_tokens`` at most. One that ``is_compact`` is for a small model that was trained for this graph:
-    see ``kgllm.compact``.
+    A plan has ``plan_tokens`` at most; the model may give so many ``plans`` of one question and have so many ``wishes``
+    to see more. One that ``is_compact`` is for a small model that was trained for this graph, on questions and their
+    right plans alone: see ``kgllm.compact``.
     """
 
     message: Message
@@ -43,6 +44,8 @@ class Briefing:
     pools: Pools
     budget: int
     plan_tokens: int = PLAN_TOKENS
+    plans: int = 3  # the first and two repairs
+    wishes: int = 6
     is_compact: bool = False
 
     def fits(self, turns: Sequence[Message], model: LanguageModel) -> bool:
@@ -70,7 +73,8 @@ def _brief_compactly(index: Index, context: int) -> Briefing:
     pools = pools_for(index, most=COMPACT)
     handles = graph_terms(index.ontology, pools=pools)
     message = Message("system", compact_terms(handles, index.ontology))
-    return Briefing(message, handles, pools, context - _COMPACT_TOKENS, _COMPACT_TOKENS, is_compact=True)
+    budget = context - _COMPACT_TOKENS
+    return Briefing(message, handles, pools, budget, _COMPACT_TOKENS, plans=1, wishes=0, is_compact=True)
 
 
 def _tokens(conversation: Sequence[Message], model: LanguageModel) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from itertools import chain, zip_longest
+from itertools import chain, islice, zip_longest
 from typing import TypeVar
 
 from kgllm.datatypes import is_date
@@ -74,7 +74,8 @@ def candidates(
     """What the handles of one question stand for; ``earlier`` are nodes that the conversation spoke of.
 
     They begin with the ``stable`` ones, the ``graph_terms`` of the pools. A ``reranker`` orders the nodes that the
-    question does not name; with ``only_named`` there are none, and the likeliest name comes first.
+    question does not name; with ``only_named`` there are none, and the likeliest name comes first. A name that is
+    unsure counts where no other is surer.
     """
     properties, classes = list(stable.properties), list(stable.classes)
     if len(properties) < pools.properties:
@@ -83,7 +84,7 @@ def candidates(
         classes += _likely_classes(links, planner)
     index = planner.vocabulary.index
     if only_named:
-        nodes = _named(sorted(links.mentions, key=lambda mention: -mention.score))
+        nodes = _named(_surest(links))
         values = _named_values(links, links.with_blank_names(), index)
     else:
         words = _unnamed(links)
@@ -96,6 +97,16 @@ def candidates(
         _first(classes, pools.classes),
         _first([*stable.values, *values], pools.values),
     )
+
+
+def _surest(links: Links) -> list[Mention]:
+    """The mentions that surely name something, the surest first; where none does, the likeliest to name a node."""
+    may_be_nodes = (mention for mention in _by_score(links.mentions) if any(_named([mention])))
+    return _by_score(links.named()) or list(islice(may_be_nodes, 1))
+
+
+def _by_score(mentions: Iterable[Mention]) -> list[Mention]:
+    return sorted(mentions, key=lambda mention: -mention.score)
 
 
 def _first(terms: Iterable[T], count: int) -> tuple[T, ...]:

@@ -29,8 +29,6 @@ from kgllm.wishes import fulfil, is_wish, node_entry
 
 __all__ = ["ModelPlanning"]
 
-_PLANS = 3  # the first plan and two repairs
-_WISHES = 6  # steps of exploring, at most
 _TOLD = 6  # nodes of which the properties are told
 _MOST_TOLD = 12
 T = TypeVar("T")
@@ -70,7 +68,7 @@ class ModelPlanning:
         self._briefing = briefing
         self._model = model
         self._index: Index = planner.vocabulary.index
-        self._wishes = _WISHES if briefing.is_compact else 0
+        self._wishes = 0
         self._entered = dict.fromkeys("npcv", 0)
         self._plans = 0
         if briefing.is_compact:
@@ -95,13 +93,11 @@ class ModelPlanning:
 
     def propose(self, observed: str | None) -> Iterator[Step | Plan]:
         """The model's next plan that is a query; what is none is sent back with the reason."""
-        if observed is not None and self._briefing.is_compact:  # it was trained on questions alone
-            return
         if observed is not None:
             self._send_back({"observed": observed}, "Give another plan.")
-        while self._plans < _PLANS:
+        while self._plans < self._briefing.plans:
             plan = self._ask()
-            if is_wish(plan) and self._wishes < _WISHES:
+            if is_wish(plan) and self._wishes < self._briefing.wishes:
                 self._wishes += 1
                 yield self._fulfil(plan)
                 continue
@@ -114,7 +110,7 @@ class ModelPlanning:
                     raise PlanError("there is no more to be seen; give a plan")
                 query = parse_query(plan, self.handles, self._index.ontology)
             except PlanError as error:
-                if self._briefing.is_compact:
+                if self._plans == self._briefing.plans:
                     yield Step("plan", clean(f"its plan is none: {error}"))
                     return
                 yield Step("plan", clean(f"sent a plan back: {error}"))
@@ -130,7 +126,7 @@ class ModelPlanning:
         self._forget()
         (completion,) = self._model.complete(
             [self._turns],
-            schema=plan_schema(self._briefing.pools, may_wish=not self._briefing.is_compact),
+            schema=plan_schema(self._briefing.pools, may_wish=self._briefing.wishes > 0),
             max_tokens=self._briefing.plan_tokens,
         )
         self.exchanges += (Exchange("plan", tuple(self._turns), said(completion), completion.usage),)

@@ -119,7 +119,7 @@ def make_index(demo: Assistant) -> Callable[[Workspace], None]:
                 self.identity = f"{model} sha256:0"
 
         def export(self, to: Path) -> None:
-            shutil.copytree(folder, to, dirs_exist_ok=True)
+            shutil.copytree(folder, to, dirs_exist_ok=True, copy_function=os.link)
 
     def build(workspace: Workspace) -> None:
         with pytest.MonkeyPatch.context() as patch:
@@ -129,15 +129,20 @@ def make_index(demo: Assistant) -> Callable[[Workspace], None]:
     return build
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def open_cached(
     make_index: Callable[[Workspace], None], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., Assistant]]:
-    """``kgllm.open`` with its index built; Turtle in place of a source is written to a file. Closed at the end."""
+    """``kgllm.open`` with its index built; Turtle in place of a source is written to a file.
+
+    Closed and removed at the end of the module, since every index has 90 MB of model.
+    """
     opened: list[Assistant] = []
+    folders: list[Path] = []
 
     def open_graph(source: Any, **options: Any) -> Assistant:
         folder = tmp_path_factory.mktemp("graph")
+        folders.append(folder)
         if isinstance(source, str) and "\n" in source:
             (folder / "graph.ttl").write_text(source, encoding="utf-8")
             source = folder / "graph.ttl"
@@ -154,6 +159,8 @@ def open_cached(
     yield open_graph
     for assistant in opened:
         assistant.close()
+    for folder in folders:
+        shutil.rmtree(folder)
 
 
 class PoolingServer(ThreadingHTTPServer):

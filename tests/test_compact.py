@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from kgllm import Assistant
 from kgllm.briefing import brief
 from kgllm.candidates import candidates
-from kgllm.link import link
+from kgllm.link import Links, Mention, link
 from kgllm.plan import Plan
 from kgllm.plan_embedded import EmbeddedPlanner
 from kgllm.plan_model import ModelPlanning
@@ -87,6 +88,31 @@ def test_a_name_of_two_things_is_told_with_both_handles(open_cached: Any, name: 
     assert {entry.split()[1] for entry in entries.split(", ")} == (
         {"ship", "constellation"} if name == "Orion" else {"ship"}
     )
+
+
+def unsure(links: Links, name: str) -> Links:
+    """The same links, one of the names too unlikely to be sure of."""
+
+    def doubtful(mention: Mention) -> Mention:
+        return replace(mention, candidates=tuple(replace(c, score=0.5) for c in mention.candidates))
+
+    return replace(links, mentions=tuple(doubtful(m) if m.text == name else m for m in links.mentions))
+
+
+def test_an_unsure_name_is_told_only_where_no_other_is_surer(planner: EmbeddedPlanner) -> None:
+    def told(question: str, name: str) -> list[str]:
+        model = SmallModel([])
+        links = unsure(link(question, vocabulary=planner.vocabulary), name)
+        turns = ModelPlanning(links, planner, briefing=brief(planner.vocabulary.index, model), model=model)
+        return turns.prompt[1].content.splitlines()
+
+    entries, asked = told("Did Neil Armstrong fly on Apollo 11?", "Apollo 11")
+    assert asked == "did n0 fly on apollo 11?"
+    assert "n1" not in entries
+    entries, asked = told(QUESTION, "Apollo 11")
+    assert asked == "who commanded apollo 11 n0?"
+    assert entries.startswith("n0 lunar landing mission")
+    assert "n1" not in entries
 
 
 def test_numbers_and_dates_have_handles_and_stay_in_the_question(planner: EmbeddedPlanner) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -30,10 +31,9 @@ def planner(demo: Assistant) -> EmbeddedPlanner:
 
 def query(demo: Assistant, text: str) -> str:
     """With the names of nodes for their IRIs."""
-    for label in ("Apollo 11", "commander", "mass (kg)"):
-        if f"«{label}»" in text:
-            iri = next(hit.iri for hit in demo.index.search(label, k=8) if demo.index.label(hit.iri) == label)
-            text = text.replace(f"«{label}»", f"<{iri}>")
+    for label in re.findall("«(.*?)»", text):
+        iri = next(hit.iri for hit in demo.index.search(label, k=8) if demo.index.label(hit.iri) == label)
+        text = text.replace(f"«{label}»", f"<{iri}>")
     return text
 
 
@@ -94,6 +94,42 @@ def test_a_number_is_learned_by_its_value(demo: Assistant, planner: EmbeddedPlan
     assert example is not None
     handle = json.loads(example.plan)["plan"]["where"][-1]["to"]
     assert f"{handle} 100000 (integer)" in example.prompt[1].content
+
+
+def test_one_prompt_has_the_plan_that_is_right_for_most_of_its_questions(
+    demo: Assistant, planner: EmbeddedPlanner
+) -> None:
+    missions = ("Apollo 11", "Apollo 12", "Apollo 14")
+    relations = ("crew member", "crew member", "commander")  # the commoner plan finds the other two astronauts as well
+
+    def asked(answered_by: str) -> list[Question]:
+        found = []
+        for mission, relation in zip(missions, relations, strict=True):
+            sparql, right = (
+                query(demo, f"SELECT ?x WHERE {{ «{mission}» «{name}» ?x }}") for name in (relation, answered_by)
+            )
+            gold = tuple(row[0] for row in demo.query(right).rows if row[0] is not None)
+            found.append(Question(1, f"Who commanded {mission}?", Gold(gold), sparql=sparql))
+        return found
+
+    def properties(answered_by: str) -> set[str]:
+        found = examples(asked(answered_by), planner, Reader(2_048))
+        assert len({example.prompt for example in found if example}) == 1
+        handles = {json.loads(example.plan)["plan"]["where"][0]["p"] for example in found if example}
+        told = found[0].prompt[0].content.splitlines()[0].split(", ") if found[0] else []
+        return {entry.partition(" ")[2] for entry in told if entry.partition(" ")[0] in handles}
+
+    assert properties("commander") == {"commander"}
+    assert properties("crew member") == {"crew member"}
+
+
+def test_a_class_is_learned_for_those_below_it(demo: Assistant, planner: EmbeddedPlanner) -> None:
+    text = "Which missions were launched by Saturn V?"
+    parent = next(iri for iri in planner.ontology.classes if planner.ontology.label(iri) == "mission")
+    below = " ".join(f"<{iri}>" for iri in planner.ontology.populated(parent))
+    example = learned(planner, text, f"SELECT ?x WHERE {{ ?x a ?kind . VALUES ?kind {{ {below} }} }}")
+    assert example is not None
+    assert len(json.loads(example.plan)["plan"]["where"]) == 1
 
 
 def test_the_json_of_an_example_is_a_conversation(demo: Assistant, planner: EmbeddedPlanner) -> None:
