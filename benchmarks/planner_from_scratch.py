@@ -4,10 +4,10 @@
     python benchmarks/planner_from_scratch.py measure FOLDER [DATA] [--python .venv-vllm/bin/python] [--renamed]
                                               [--limit N] [--sets NAME,NAME] [--out FILE]
 
-``train`` learns from the training questions of the data sets under DATA, one model for all of them, and writes it with
-its record. ``measure`` has vLLM serve it, asks the dev questions with kgllm's own linking, and lets the same weights
-plan once more without a schema: how many plans are none. With ``--renamed`` all nodes have names that nobody has heard,
-in the graph and in the questions.
+``train`` learns from the training questions of the data sets under DATA, one model for all of them, and writes it; its
+record goes to ``--out``. ``measure`` has vLLM serve it, asks the dev questions with kgllm's own linking, and lets the
+same weights plan once more without a schema: how many plans are none. With ``--renamed`` all nodes have names that
+nobody has heard, in the graph and in the questions.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from kgllm.query_schema import PlanError
 from kgllm.questions import read_questions
 from kgllm.similarity import Vocabulary
 from kgllm.tuning.language_model import apart, learn
-from kgllm.tuning.training_data import Example, Reader, examples
+from kgllm.tuning.training_data import Reader, TrainingExample, training_examples
 
 SETS = ("metaqa", "pathquestion", "wc2014")
 CONTEXT = 2048
@@ -81,12 +81,12 @@ def main() -> None:
 def trained(options: argparse.Namespace) -> dict[str, Any]:
     """Learn from the training questions of all sets."""
     began = time.monotonic()
-    found: list[Example] = []
+    found: list[TrainingExample] = []
     counts = {}
     for name in options.sets.split(","):
         with opened(options.data / name) as kg:
             questions = read_questions(options.data / name / "questions.train.jsonl.gz", kg.index.store)
-            of_set = examples(questions, EmbeddedPlanner(Vocabulary(kg.index)), Reader(CONTEXT), progress=told)
+            of_set = training_examples(questions, EmbeddedPlanner(Vocabulary(kg.index)), Reader(CONTEXT), progress=told)
             counts[name] = {"questions": len(questions), "planned": sum(example is not None for example in of_set)}
             found += [example for example in of_set if example is not None]
     random.Random(0).shuffle(found)

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from kgllm.datatypes import is_date
 from kgllm.index import Index
-from kgllm.link import Links, Mention
+from kgllm.link import SURE, Links, Mention
 from kgllm.names import normalise
 from kgllm.ontology import Ontology
 from kgllm.plan_embedded import EmbeddedPlanner
@@ -33,7 +33,6 @@ COMPACT = Pools(nodes=8, properties=96, classes=48, values=14)
 _STABLE = 0.6  # of a pool that the graph's terms overflow, the part that is the same for every question
 _RANKED = 12  # readings of the embedded planner whose properties come first
 _DATED = 8  # properties with dates that a question with a date or year is given, whatever its words
-_NAMED = 0.6  # score from which a mention names something
 _WORDS, _NEAR_A_WORD, _PER_WORD = 12, 8, 2
 _LEAST_MEANT = 0.45  # cosine from which a node is near a word
 _DIGITS = re.compile(r"(?<![\d.,-])[0-9]+(?![\d.,-]*\d)")
@@ -176,7 +175,7 @@ def _nodes(
 
 def _unnamed(links: Links) -> list[str]:
     """The words of a question that say something and name no node, in lower case."""
-    nodes = [m for m in links.mentions if m.score >= _NAMED and m.candidates[0].kind == "node"]
+    nodes = [m for m in links.mentions if m.score >= SURE and m.candidates[0].kind == "node"]
     named = {place for mention in nodes for place in range(mention.first, mention.last)}
     words = [token for place, token in enumerate(links.tokens) if place not in named]
     content = set(content_tokens(words))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kgllm.index import Index
-from kgllm.link import Links, Mention
+from kgllm.link import SURE, Links, Mention
 from kgllm.ontology import Ontology
 from kgllm.prompting import plain, value_entry
 from kgllm.protocols import Message
@@ -18,7 +18,7 @@ from kgllm.terms import Literal, URIRef
 
 __all__ = ["compact_message", "compact_terms", "with_handles"]
 
-_SURE = 0.6  # score from which a name gives way to its handle; a less likely one stands beside it
+_LABEL = 40  # characters of what a handle stands for, so that the prompt stays a few hundred tokens
 _TYPES = 2  # classes that a node is told by
 _WAYS, _NEAR = 3, 0.15  # candidates of one mention that are told, and how much less likely than the best they may be
 
@@ -53,7 +53,7 @@ def compact_message(links: Links, handles: Handles, *, told: Handles, index: Ind
 
 def _line(entries: Mapping[str, str]) -> str:
     """Texts by handle in one line, without what a tokenizer could take for control."""
-    return ", ".join(f"{handle} {plain(text)}" for handle, text in entries.items())
+    return ", ".join(f"{handle} {plain(text, cap=_LABEL)}" for handle, text in entries.items())
 
 
 def with_handles(links: Links, handles: Handles) -> str:
@@ -65,7 +65,7 @@ def with_handles(links: Links, handles: Handles) -> str:
         said = _handles_of(mention, names)
         if said:
             first, last = links.span(mention)
-            name = "" if mention.score >= _SURE else f"{text[first:last].lower()} "
+            name = "" if mention.score >= SURE else f"{text[first:last].lower()} "
             parts += [text[last:end].lower(), f"{name}{said}"]
             end = first
     return "".join(reversed([*parts, text[:end].lower()]))

@@ -60,7 +60,7 @@ class Examples:
         solved = read_solved(folder)
         if not solved:
             return cls(solved, index)
-        made_of = json.dumps([index.embedder.name, *(one.masked for one in solved)])
+        made_of = json.dumps([index.embedder.identity, *(one.masked for one in solved)])
         digest = np.frombuffer(hashlib.sha256(made_of.encode()).digest(), dtype=np.uint8)
         try:
             with np.load(io.BytesIO((folder / VECTORS).read_bytes()), allow_pickle=False) as kept:

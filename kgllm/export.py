@@ -113,6 +113,14 @@ def _content(memory: WorkingMemoryGraph, ending: str) -> bytes:
     return written.getvalue()
 
 
+def check_new(folder: Path) -> None:
+    """Raises ``InputError`` for a folder that holds something, or for what is none."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(
+            f"{clean(str(folder))} is there already", why="a model is not written over", try_next="name a new folder"
+        )
+
+
 def write_whole(file: Path, content: bytes) -> None:
     """Put the content beside the file first, so that whoever reads it sees the old one or the new.
 

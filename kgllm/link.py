@@ -22,12 +22,12 @@ from kgllm.similarity import Vocabulary
 from kgllm.terms import Literal, URIRef
 from kgllm.words import Token, is_function_word, looks_like_description, tokenize, word_pairs
 
-__all__ = ["Candidate", "Links", "Mention", "link"]
+__all__ = ["SURE", "Candidate", "Links", "Mention", "link"]
 
 _LONGEST_NAME = 14  # tokens
 _FUZZY_CUT = 0.86  # similarity below which a name with typos is taken for another name
 _CANDIDATES = 6
-_NAME = 0.6  # score from which a mention names something
+SURE = 0.6  # score from which a mention names something
 _REFERRED = 0.85  # score of the likeliest node that a word refers back to
 _SCHEMA_LIKE = 0.5  # similarity to a class or property from which a word alone is taken to mean that, and no node
 _EDGES = frozenset(".,;:?!'\"()[]{}«»“”„‘’…–—-") | {"'s", "’s"}
@@ -94,7 +94,7 @@ class Links:
 
     def named(self) -> list[Mention]:
         """The mentions that surely name a node or a value."""
-        return [m for m in self.mentions if m.score >= _NAME and m.candidates[0].kind in {"node", "value"}]
+        return [m for m in self.mentions if m.score >= SURE and m.candidates[0].kind in {"node", "value"}]
 
     def span(self, mention: Mention) -> tuple[int, int]:
         """Where a mention begins and ends in the question, in characters."""
@@ -114,7 +114,7 @@ class Links:
         return text
 
     def _long_names(self) -> list[Mention]:
-        return [m for m in self.mentions if m.score >= _NAME and m.last - m.first > 1]
+        return [m for m in self.mentions if m.score >= SURE and m.last - m.first > 1]
 
     def without(self, first: int, last: int) -> Links:
         """The links without some tokens and what they mention; the tokens are blank in the question."""
@@ -189,7 +189,7 @@ def _references(
     named = [
         (m.first, m.last, description)
         for m in nodes
-        if m.score >= _NAME and (description := m.candidates[0].description) is not None
+        if m.score >= SURE and (description := m.candidates[0].description) is not None
     ]
     is_name = {place for m in nodes if m.last - m.first > 1 for place in range(m.first, m.last)}
     is_name |= {place for place, token in enumerate(tokens) if place and token.text[0].isupper()}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, TypeAlias, get_args
 from typing import Literal as OneOfStrings
 
@@ -29,6 +29,7 @@ __all__ = [
     "Values",
     "Variable",
     "check_one_of",
+    "joined",
     "written",
 ]
 
@@ -306,3 +307,13 @@ _ESCAPES = re.compile(r"\\\\([uU])|\\.")
 def _keep_from_decoding(escape: re.Match[str]) -> str:
     """A backslash that is text, and a u: engines that decode before they parse would take them for an escape."""
     return f"\\\\\\u{ord(escape[1]):04X}" if escape[1] else escape[0]
+
+
+def joined(*groups: Group) -> Group:
+    """One group of the parts of several, each once."""
+    return Group(
+        **{
+            f.name: tuple(dict.fromkeys(part for group in groups for part in getattr(group, f.name)))
+            for f in fields(Group)
+        }
+    )

@@ -114,9 +114,10 @@ class VectorIndex(Protocol):
 
 
 class Embedder(Protocol):
-    """Texts to unit vectors."""
+    """Texts to unit vectors. ``identity`` is another one where the vectors are others."""
 
     name: str
+    identity: str
     dimension: int
 
     def embed(self, texts: Sequence[str], *, progress: Progress | None = None) -> Vectors:

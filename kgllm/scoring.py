@@ -39,6 +39,8 @@ _NAMES_ITS_KIND = re.compile(
 """A question that asks by a noun ("who is the employer of"), or has its "whose" for a thing."""
 _OF_KIND = 0.5  # how much a class is of a kind, from which it is one
 _SHARED = 0.9  # of the way there, the way back to what has the same
+_OF_THE_GRAPH = frozenset("database graph dataset data file world altogether overall ever".split())  # noqa: SIM905
+"""Words for the whole of what can be asked about, which limit nothing."""
 _AWAY = 0.5  # of a relation walked backwards, whose name is more often that of what it was walked from
 
 
@@ -56,6 +58,7 @@ class Scorer:
         self.words = self.question.words
         self.similarities = self.question.similarities
         self.importance = self.question.importance
+        self._of_the_graph = np.array([word.lower in _OF_THE_GRAPH for word in self.words], dtype=np.bool_)
         self._named = links.named()
         self._kinds_of: dict[Place, Place] = {}
 
@@ -110,7 +113,7 @@ class Scorer:
             self._solved(sketch),
             0.0,
         )
-        told = best[is_open] >= _TELLING
+        told = (best >= _TELLING)[is_open] | self._of_the_graph[is_open]
         explained = float(told.mean()) if told.size else 1.0
         told_by = (self._unsaid(sketch, aligned), self._detour(sketch, aligned))
         signs = (explained, int((~told).sum()), *told_by, self._misfit(sketch))

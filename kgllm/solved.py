@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 from typing import Literal as OneOf
@@ -43,7 +42,7 @@ class SolvedQuestion:
     """A question and its query, in which a class stands for those below it, as in a plan.
 
     ``masked`` is the question with its names replaced by what they are; ``spans`` are the places in the question,
-    from and to, of the nodes and values of the query. ``accepted_at`` is UTC in ISO 8601.
+    from and to, of the nodes and values of the query.
     """
 
     question: str
@@ -51,7 +50,6 @@ class SolvedQuestion:
     query: Query
     spans: Mapping[URIRef | Literal, tuple[int, int]] = field(default_factory=dict)
     accepted_by: Origin = "user"
-    accepted_at: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data: the plan over handles of its own, the terms behind these as in N-Triples."""
@@ -64,7 +62,6 @@ class SolvedQuestion:
             "terms": {handle: n3(term) for handle, term in terms.items()},
             "spans": {handle: list(self.spans[term]) for handle, term in terms.items() if term in self.spans},
             "accepted_by": self.accepted_by,
-            "accepted_at": self.accepted_at,
         }
 
     @classmethod
@@ -83,7 +80,7 @@ class SolvedQuestion:
         if by not in {"user", "evaluation"}:
             raise ValueError(f"accepted by {by!r}")
         query = parse_query(content["plan"], handles, _UNTYPED)
-        return cls(question, str(content["masked"]), query, spans, by, str(content["accepted_at"]))
+        return cls(question, str(content["masked"]), query, spans, by)
 
     @property
     def key(self) -> str:
@@ -107,8 +104,7 @@ def solved_question(links: Links, query: Query, *, index: Index, accepted_by: Or
         place = _place(term, links)
         if place is not None and all(place[1] <= start or end <= place[0] for start, end in spans.values()):
             spans[term] = place
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    return SolvedQuestion(links.question, mask(links, index.ontology), planned, spans, accepted_by, now)
+    return SolvedQuestion(links.question, mask(links, index.ontology), planned, spans, accepted_by)
 
 
 def mask(links: Links, ontology: Ontology) -> str:

@@ -21,7 +21,10 @@ from kgllm.recall import recall
 from kgllm.similarity import Vocabulary
 from kgllm.terms import Namespaces, URIRef, n3
 
-__all__ = ["STAGES", "stages"]
+__all__ = ["PATIENCE_S", "STAGES", "right_reading", "stages"]
+
+PATIENCE_S = 5.0  # for the query of a reading, of which the right one needs a part
+_EXPLAINING_S = 30.0
 
 Stage = OneOf["linking", "no reading", "ranked lower", "held back"]
 Outcome = OneOf["abstained", "wrong", "partly"]
@@ -118,7 +121,7 @@ def _blamed(question: Question, answer: Answer, scores: Scores, planner: Embedde
     index = planner.vocabulary.index
     links = link(question.text, vocabulary=planner.vocabulary)
     stage: Stage
-    place, right = right_reading(question, links, planner)
+    place, right = right_reading(question, links, planner, timeout_s=_EXPLAINING_S)
     query = right.query.to_sparql(index.namespaces) if right is not None else ""
     if place == 1:
         stage, why = "held back", answer.reason or query
@@ -132,7 +135,7 @@ def _blamed(question: Question, answer: Answer, scores: Scores, planner: Embedde
 
 
 def right_reading(
-    question: Question, links: Links, planner: EmbeddedPlanner, *, timeout_s: float = 30
+    question: Question, links: Links, planner: EmbeddedPlanner, *, timeout_s: float = PATIENCE_S
 ) -> tuple[int, Ranked | None]:
     """The first reading that gives all of the gold and nothing else, and its place among those that find something.
 
@@ -148,7 +151,8 @@ def right_reading(
         if found.is_empty or found.is_groundless:
             continue
         place += 1
-        if _is_right(score(Answer(question.text, "", rows=found.rows, query=ranked.query), question.gold)):
+        answer = Answer(question.text, "", rows=found.rows, query=ranked.query, memory=found.memory)
+        if _is_right(score(answer, question.gold)):
             return place, ranked
     return 0, None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from kgllm import Assistant, InputError
-from kgllm.engines.causal_lm import SIZES, Training, from_pretrained, from_scratch, train
+from kgllm.engines.causal_lm import SIZES, TrainedModel, Training, from_pretrained, from_scratch, train
 from kgllm.errors import BackendError
 from kgllm.protocols import Message
+from kgllm.tuning import language_model
 from kgllm.tuning.language_model import CARD, apart, learn, tune_language_model
-from kgllm.tuning.training_data import Example
+from kgllm.tuning.training_data import TrainingExample
 from tests.command_line import run
 from tests.test_tuning import NAMES, family, written
 from tests.turtle import EX
@@ -26,7 +27,9 @@ PLANS = [
     '{"plan":{"where":[{"s":"x0","p":"p1","o":"n0"}],"then":[],"select":["x0"]}}',
 ]
 EXAMPLES = [
-    Example((Message("system", "p0 spouse, p1 parent\nc0 person"), Message("user", f"n0 person\n{words} n0?")), plan)
+    TrainingExample(
+        (Message("system", "p0 spouse, p1 parent\nc0 person"), Message("user", f"n0 person\n{words} n0?")), plan
+    )
     for words, plan in [*((f"who is the {w} of", PLANS[0]) for w in "abcdefgh"), ("whose parent is", PLANS[1])]
 ] * 4
 QUICK = Training(epochs=1, batch=4)
@@ -125,8 +128,8 @@ def test_adapters_to_a_model_are_merged_into_it(trained: Path, tmp_path: Path) -
 
 
 def test_the_held_out_have_prompts_that_nothing_is_learned_from() -> None:
-    common = [Example((Message("user", f"common {n % 4}"),), "{}") for n in range(400)]
-    rare = [Example((Message("user", f"rare {n}"),), "{}") for n in range(40)]
+    common = [TrainingExample((Message("user", f"common {n % 4}"),), "{}") for n in range(400)]
+    rare = [TrainingExample((Message("user", f"rare {n}"),), "{}") for n in range(40)]
     kept, held = apart(common + rare)
     assert not {example.prompt for example in kept} & {example.prompt for example in held}
     assert [example.prompt[0].content for example in held] == ["rare 9", "rare 19", "rare 29", "rare 39"]
@@ -143,9 +146,83 @@ def test_a_model_is_tuned_for_a_graph_from_the_command_line(tmp_path: Path) -> N
     result = run("tune", "-g", str(graph), "--questions", str(asked), *options)
     assert result.exit_code == 0, result.stderr
     told = json.loads(result.stdout)
-    assert (told["questions"], told["planned"], told["examples"]) == (24, 24, 10)
+    assert (told["questions"], told["planned"], told["examples"]) == (24, 24, 1)
     assert json.loads((out / CARD).read_text()) == told
     assert (told["losses"], told["asked"], told["right"]) == ([], 0, None)  # all of them are one prompt
+    again = run("tune", "-g", str(graph), "--questions", str(asked), *options)
+    assert again.exit_code == 2
+    assert "is there already" in again.stderr
+    assert json.loads((out / CARD).read_text()) == told
+
+
+HOW = ("who is the", "name the", "give me the", "what is the name of the", "find the")
+ASKING = [f"{how} {what} of {{}}" for how in HOW for what in ("spouse", "spouse, please,", "one spouse", "only spouse")]
+
+
+def worded(count: int = 40) -> list[dict[str, Any]]:
+    """Questions with as many prompts."""
+    return [
+        {"id": n, "question": f"{ASKING[n % 20].format(NAMES[n])}{'?' * (n // 20)}", "answer_nt": [f"<{EX}p{n ^ 1}>"]}
+        for n in range(count)
+    ]
+
+
+def test_what_is_held_out_is_asked_in_the_end_without_examples(
+    open_cached: Callable[..., Assistant], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kg = open_cached(family())
+    barred: list[frozenset[str]] = []
+    ask_each = Assistant.ask_each
+
+    def seen(self: Assistant, questions: Iterable[str]) -> Any:
+        barred.append(self.barred)
+        return ask_each(self, questions)
+
+    monkeypatch.setattr(Assistant, "ask_each", seen)
+    tuned = tune_language_model(kg, written(tmp_path, worded()), tmp_path / "model", size="3m", epochs=1)
+    assert (tuned.planned, tuned.examples + tuned.asked) == (40, 40)
+    assert tuned.asked == 4
+    assert len(tuned.losses) == 1
+    assert tuned.right is not None
+    assert barred == [{question["question"] for question in worded()}]
+    assert {file.name for file in (tmp_path / "model").iterdir() if file.name.startswith(("kgllm", "check"))} == set()
+
+
+def test_a_run_that_was_broken_off_goes_on_with_the_prompts_that_it_wrote(
+    open_cached: Callable[..., Assistant], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kg, asked, folder = open_cached(family()), written(tmp_path, worded()), tmp_path / "model"
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(language_model, "right_first", broken)  # after the training, before the end
+        with pytest.raises(KeyboardInterrupt):
+            tune_language_model(kg, asked, folder, size="3m", epochs=1)
+    assert not (folder / CARD).exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(language_model, "training_examples", broken)
+        tuned = tune_language_model(kg, asked, folder, size="3m", epochs=1)
+    assert json.loads((folder / CARD).read_text()) == tuned.to_json()
+
+
+def test_a_folder_that_cannot_be_written_is_said(
+    open_cached: Callable[..., Assistant], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kg, asked = open_cached(family()), written(tmp_path, worded())
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be made"):
+        tune_language_model(kg, asked, tmp_path / "file/model", size="3m")
+
+    def full(self: TrainedModel, folder: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(TrainedModel, "save", full)
+    with pytest.raises(InputError, match="cannot be written") as caught:
+        tune_language_model(kg, asked, tmp_path / "model", size="3m", epochs=1)
+    assert "goes on" in caught.value.try_next
+    assert list((tmp_path / "model").glob("checkpoints/checkpoint-*"))
 
 
 @pytest.mark.parametrize(
@@ -159,9 +236,13 @@ def test_a_model_is_tuned_for_a_graph_from_the_command_line(tmp_path: Path) -> N
         (("--language-model", "m", "--from-scratch", "9m"), "there is no size 9m"),
         (("--language-model", "m", "--from", "nowhere"), "nowhere cannot be loaded as a language model"),
         (("--from-scratch", "3m"), "go with --language-model"),
-        (("--language-model", "m", "--from-scratch", "3m", "-f", "ttl"), "keeps nothing else"),
-        (("--language-model", "m", "--from-scratch", "3m", "--dry-run"), "keeps nothing else"),
-        (("--language-model", "full", "--from-scratch", "3m"), "holds something else"),
+        (("--language-model", "m", "--from-scratch", "3m", "-f", "ttl"), "which learns words"),
+        (("--language-model", "m", "--from-scratch", "3m", "--dry-run"), "which learns words"),
+        (("--language-model", "full", "--from-scratch", "3m"), "is there already"),
+        (("--language-model", "m", "--embedder", "m"), "give one of --embedder FOLDER and --language-model FOLDER"),
+        (("--embedder", "m", "--from", "x"), "go with --language-model"),
+        (("--embedder", "m", "--epochs", "2"), "go with --language-model"),
+        (("--embedder", "m", "--dry-run"), "which learns words"),
     ],
 )
 def test_what_cannot_be_trained_is_said(tmp_path: Path, options: tuple[str, ...], message: str) -> None:

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -13,12 +14,16 @@ from hypothesis import strategies as st
 
 from kgllm import Assistant, InputError
 from kgllm.protocols import Completion
+from kgllm.query import Group, Query, TriplePattern
 from kgllm.questions import read_questions
+from kgllm.terms import URIRef
 from kgllm.testing import ScriptedModel
 from kgllm.tuning.made_questions import MadeQuestion, make_questions, write_questions
 from kgllm.tuning.paraphrase import paraphrases
-from kgllm.tuning.relation_words import RelationWords, relation_words
+from kgllm.tuning.property_words import PropertyWords, property_words
+from kgllm.tuning.walks import Walks
 from tests.command_line import demo, failed
+from tests.turtle import EX, PREFIXES
 
 Open = Callable[..., Assistant]
 _FIRST = "Ada Bea Cleo Dora Emma Fay Gina Hope Iris Jane Kate Lily Mary Nora Olga Pia".split()  # noqa: SIM905
@@ -107,6 +112,21 @@ def test_a_name_of_two_nodes_is_asked_about_by_nobody(open_cached: Open) -> None
     assert not any("Twin" in question.question for question in made(open_cached(SHIPS + twins), 600))
 
 
+def test_what_follows_by_the_ontology_is_a_yes(open_cached: Open) -> None:
+    graph = """
+:within a owl:TransitiveProperty ; rdfs:label "within" . :Place rdfs:label "place" .
+:paris a :Place ; rdfs:label "Paris" ; :within :france . :france a :Place ; rdfs:label "France" ; :within :europe .
+:europe a :Place ; rdfs:label "Europe" .
+"""
+    walks = Walks(open_cached(PREFIXES + graph).index, Random(0), languages=("en",), timeout_s=5.0)
+
+    def holds(one: str, other: str) -> bool | None:
+        pattern = TriplePattern(URIRef(EX + one), URIRef(EX + "within"), URIRef(EX + other))
+        return walks.holds(Query("ask", Group((pattern,))))
+
+    assert (holds("paris", "france"), holds("paris", "europe"), holds("europe", "paris")) == (True, True, False)
+
+
 def test_a_graph_that_relates_nothing_says_so(open_cached: Open) -> None:
     kg = open_cached('@prefix e: <http://e.org/> .\n<e:a> a <e:B> ; <http://www.w3.org/2000/01/rdf-schema#label> "A" .')
     with pytest.raises(InputError, match="no question can be made"):
@@ -127,19 +147,19 @@ def test_a_graph_that_relates_nothing_says_so(open_cached: Open) -> None:
     ],
 )
 def test_a_label_is_read_by_its_form(label: str, words: list[str]) -> None:
-    assert [noun for noun in relation_words(label).nouns if noun in {*words, label}] == words
+    assert [noun for noun in property_words(label).nouns if noun in {*words, label}] == words
 
 
 @given(st.text(max_size=30))
 def test_any_label_is_read(label: str) -> None:
-    relation_words(label, [label.upper()]).turned()
+    property_words(label, [label.upper()]).turned()
 
 
 def test_verbs_have_the_subject_that_the_label_gives_them() -> None:
-    assert relation_words("directed by").done[0].finite == "directed"  # it is the object that does it
-    assert relation_words("visited").does[0].rest == "visit"
-    assert relation_words("located in").does[0].plural == "are located in"
-    assert relation_words("plays for country") == RelationWords(("country",), does=relation_words("plays for").does)
+    assert property_words("directed by").done[0].finite == "directed"  # it is the object that does it
+    assert property_words("visited").does[0].rest == "visit"
+    assert property_words("located in").does[0].plural == "are located in"
+    assert property_words("plays for country") == PropertyWords(("country",), does=property_words("plays for").does)
 
 
 def test_a_paraphrase_is_kept_if_it_holds_every_name_and_number() -> None:
@@ -151,17 +171,24 @@ def test_a_paraphrase_is_kept_if_it_holds_every_name_and_number() -> None:
 
 
 def test_a_models_words_stand_beside_those_of_the_templates(kg: Assistant) -> None:
+    worded: list[str] = []
+
     class Echo(ScriptedModel):
         def complete(self, conversations, *, schema, max_tokens):  # type: ignore[no-untyped-def]
             asked = [
                 json.loads(turns[1].content.split("\n")[0].rstrip(",") + "}")["question"] for turns in conversations
             ]
+            worded.extend(asked)
             return [Completion({"paraphrases": [f"please: {text}"]}) for text in asked]
 
     plain, reworded = made(kg, 60), make_questions(kg.index, count=60, model=Echo([]))
     assert [one.query for one in plain] == [one.query for one in reworded]
     anew = [one.question for one in reworded if one.question.startswith("please: ")]
+    assert len(anew) == len(worded)  # a query with one wording is not worded anew
     assert 0 < len(anew) < 40
+    alike = ScriptedModel([{"paraphrases": ["Is it so?"]}] * len(worded))
+    same = make_questions(kg.index, count=60, model=alike)
+    assert sum(one.question == "Is it so?" for one in same) == 1  # no two questions are alike
 
 
 @pytest.mark.usefixtures("clean_surroundings")
@@ -173,7 +200,11 @@ def test_the_command_writes_a_file_that_eval_reads(tmp_path: Path) -> None:
     report = json.loads(demo("eval", file, "--planner", "embedded", "--json", "--quiet").stdout)
     assert report["overall"]["n"] == 40
     assert report["overall"]["hits@1"] > 0.3
-    counted = json.loads(demo("tune", "--make-questions", file, "--count", "9", "--json", "--quiet").stdout)
+    taken = demo("tune", "--make-questions", file, "--count", "9", "--json", "--quiet")
+    failed(taken, 2, "is there already")
+    assert report["overall"]["n"] == len(Path(file).read_text().splitlines())
+    few = ("tune", "--make-questions", str(tmp_path / "few.jsonl"), "--count", "9", "--json", "--quiet")
+    counted = json.loads(demo(*few).stdout)
     assert counted["questions"] == sum(counted["by_kind"].values()) == 9
 
 

@@ -15,10 +15,10 @@ from kgllm.protocols import Message
 from kgllm.query_json import parse_query
 from kgllm.questions import Gold, Question
 from kgllm.similarity import Vocabulary
-from kgllm.terms import URIRef
+from kgllm.terms import Literal, URIRef
 from kgllm.testing import ScriptedModel
 from kgllm.tuning.sparql_to_query import compiled
-from kgllm.tuning.training_data import Example, Reader, examples
+from kgllm.tuning.training_data import Reader, TrainingExample, training_examples
 
 EX = "http://example.org/spaceflight/"
 QUESTION = "Who commanded Apollo 11?"
@@ -39,8 +39,8 @@ def query(demo: Assistant, text: str) -> str:
 
 def learned(
     planner: EmbeddedPlanner, text: str, sparql: str | None, *gold: Any, context: int = 2_048
-) -> Example | None:
-    (found,) = examples([Question(1, text, Gold(tuple(gold)), sparql=sparql)], planner, Reader(context))
+) -> TrainingExample | None:
+    (found,) = training_examples([Question(1, text, Gold(tuple(gold)), sparql=sparql)], planner, Reader(context))
     return found
 
 
@@ -81,6 +81,47 @@ def test_an_answer_without_a_query_is_learned_from_the_reading_that_gives_it(
     assert learned(planner, QUESTION, None, URIRef(EX + "nobody")) is None
 
 
+def test_an_answer_given_by_its_name_is_met_by_the_node_of_that_name(demo: Assistant, planner: EmbeddedPlanner) -> None:
+    sparql = query(demo, "SELECT ?who WHERE { «Apollo 11» «commander» ?who }")
+    (by_name,) = training_examples(
+        [Question(1, QUESTION, Gold((Literal("Neil Armstrong"),), names=True))], planner, Reader(2_048)
+    )
+    assert by_name is not None
+    assert by_name == learned(planner, QUESTION, sparql)
+    assert learned(planner, QUESTION, None, Literal("Neil Armstrong")) is None
+
+
+@pytest.mark.parametrize(
+    "unread",
+    [
+        "SELECT ?y { ex:nowhere :spouse ?y }",
+        "SELECT nonsense",
+        "SELECT ?x WHERE { SERVICE <http://example.org/> { ?x ?y ?z } }",
+    ],
+)
+def test_a_gold_query_that_cannot_be_read_leaves_the_reading_that_gives_the_gold(
+    demo: Assistant, planner: EmbeddedPlanner, unread: str
+) -> None:
+    sparql = query(demo, "SELECT ?who WHERE { «Apollo 11» «commander» ?who }")
+    gold = Gold(tuple(row[0] for row in demo.query(sparql).rows if row[0] is not None))
+    (example,) = training_examples([Question(1, QUESTION, gold, sparql=unread)], planner, Reader(2_048))
+    assert example is not None
+    assert example == learned(planner, QUESTION, sparql)
+
+
+def test_what_is_too_long_for_the_model_is_left_out(demo: Assistant, planner: EmbeddedPlanner) -> None:
+    sparql = query(demo, "SELECT ?who WHERE { «Apollo 11» «commander» ?who }")
+    asked = [Question(1, QUESTION, Gold(()), sparql=sparql)]
+
+    def taken(per_text: int) -> bool:
+        (example,) = training_examples(asked, planner, Reader(2_048, lambda said: per_text * len(said)))
+        return example is not None
+
+    assert taken(100)
+    assert not taken(300)  # of a plan
+    assert not taken(1_000)  # of the prompt
+
+
 def test_what_has_no_handle_in_the_prompt_or_no_plan_is_left_out(demo: Assistant, planner: EmbeddedPlanner) -> None:
     elsewhere = query(demo, "SELECT ?x WHERE { «Apollo 11» «commander» ?x }")
     assert learned(planner, "Who was it?", elsewhere) is None
@@ -113,7 +154,7 @@ def test_one_prompt_has_the_plan_that_is_right_for_most_of_its_questions(
         return found
 
     def properties(answered_by: str) -> set[str]:
-        found = examples(asked(answered_by), planner, Reader(2_048))
+        found = training_examples(asked(answered_by), planner, Reader(2_048))
         assert len({example.prompt for example in found if example}) == 1
         handles = {json.loads(example.plan)["plan"]["where"][0]["p"] for example in found if example}
         told = found[0].prompt[0].content.splitlines()[0].split(", ") if found[0] else []
@@ -133,7 +174,7 @@ def test_a_class_is_learned_for_those_below_it(demo: Assistant, planner: Embedde
 
 
 def test_the_json_of_an_example_is_a_conversation(demo: Assistant, planner: EmbeddedPlanner) -> None:
-    example = Example((Message("system", "a"), Message("user", "b")), '{"plan":{}}')
+    example = TrainingExample((Message("system", "a"), Message("user", "b")), '{"plan":{}}')
     assert example.to_json() == {
         "prompt": [{"role": "system", "content": "a"}, {"role": "user", "content": "b"}],
         "completion": [{"role": "assistant", "content": '{"plan":{}}'}],
@@ -142,7 +183,7 @@ def test_the_json_of_an_example_is_a_conversation(demo: Assistant, planner: Embe
 
 def test_a_plan_says_what_its_query_says(demo: Assistant, planner: EmbeddedPlanner) -> None:
     sparql = query(demo, "SELECT (COUNT(?who) AS ?n) WHERE { «Apollo 11» «commander» ?who }")
-    (example,) = examples([Question(1, QUESTION, Gold(()), sparql=sparql)], planner, Reader(2_048))
+    (example,) = training_examples([Question(1, QUESTION, Gold(()), sparql=sparql)], planner, Reader(2_048))
     assert example is not None
     from tests.test_compact import planning
 

@@ -160,6 +160,28 @@ def test_the_command_line_learns_tells_and_forgets(tmp_path: Path, clean_surroun
     assert run("tune", "--forget", "--questions", str(file), "-g", str(graph)).exit_code == 2
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--forget", "--dry-run"),
+        ("--accept", "last", "--dry-run"),
+        ("--accept", "last", "-f", "ttl"),
+        ("--forget", "--embedder", "out"),
+        ("--accept", "last", "--language-model", "out"),
+        ("--make-questions", "out", "--language-model", "out", "--from-scratch", "3m"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(tmp_path: Path, options: tuple[str, ...]) -> None:
+    graph = tmp_path / "family.ttl"
+    graph.write_text(family(), encoding="utf-8")
+    file = written(tmp_path, questions("Who is the sweetie of {}?"))
+    kept = json.loads(run("tune", "--questions", str(file), "-g", str(graph), "--json", "--quiet").stdout)
+    assert kept["words"]
+    assert run("tune", *options, "-g", str(graph)).exit_code == 2
+    forgotten = json.loads(run("tune", "--forget", "-g", str(graph), "--json").stdout)
+    assert [Path(name).name for name in forgotten["forgotten"]] == ["lessons.json", "solved.jsonl"]
+
+
 def test_a_file_that_is_none_is_an_error(kg: Assistant, tmp_path: Path) -> None:
     with pytest.raises(InputError):
         kg.tune(tmp_path / "missing.jsonl")

@@ -65,24 +65,24 @@ def tune(
     form = common.chosen_format("text", "json", "ttl")
     if sum([questions is not None, make_questions is not None, accept is not None, forget]) != 1:
         raise typer.BadParameter("give one of --questions FILE, --make-questions FILE, --accept ID and --forget")
+    if (embedder is not None or language_model is not None) and questions is None:
+        raise typer.BadParameter("--embedder and --language-model go with --questions FILE")
+    if embedder is not None and language_model is not None:
+        raise typer.BadParameter("give one of --embedder FOLDER and --language-model FOLDER")
+    if language_model is None and (base is not None or from_scratch is not None or epochs is not None):
+        raise typer.BadParameter("--from, --from-scratch and --epochs go with --language-model FOLDER")
+    if (dry_run or form == "ttl") and (questions is None or embedder is not None or language_model is not None):
+        raise typer.BadParameter("--dry-run and --format ttl go with --questions FILE alone, which learns words")
     if make_questions is not None:
-        if dry_run or form == "ttl":
-            raise typer.BadParameter("--make-questions writes a file of JSON, and keeps nothing else")
         return _made(common, make_questions, count, seed, form)
     if accept is not None:
         return _accepted(common, accept, form)
     if questions is None:
-        return _forgotten(common)
+        return _forgotten(common, form)
     if embedder is not None:
-        if language_model is not None or dry_run or form == "ttl":
-            raise typer.BadParameter("--embedder FOLDER writes a model, and keeps nothing else")
         return _embedder(common, questions, embedder, seed, form)
     if language_model is not None:
-        if dry_run or form == "ttl":
-            raise typer.BadParameter("--language-model FOLDER writes a model, and keeps nothing else")
         return _trained(common, questions, language_model, base, from_scratch, epochs, form)
-    if base is not None or from_scratch is not None or epochs is not None:
-        raise typer.BadParameter("--from, --from-scratch and --epochs go with --language-model FOLDER")
     with common.assistant() as assistant:
         tuned = assistant.tune(questions, keep=not dry_run)
         folder, namespaces = assistant.workspace.folder, assistant.workspace.namespaces
@@ -115,8 +115,8 @@ def _trained(
         common.terminal.out(as_json(tuned.to_json()))
         return 0
     lines = [
-        f"{tuned.base}, {tuned.parameters / 1e6:.1f} million parameters: learned {counted(tuned.examples, 'plan')} of "
-        f"{counted(tuned.questions, 'question')} in {tuned.seconds / 60:.0f} min",
+        f"{tuned.base}, {tuned.parameters / 1e6:.1f} million parameters: learned {counted(tuned.examples, 'plan')} "
+        f"from {counted(tuned.questions, 'question')} in {tuned.seconds / 60:.0f} min",
         *(f"  epoch {loss['epoch']:g}: held-out loss {loss['held_out_loss']:.4f}" for loss in tuned.losses),
         f"right first of {tuned.asked} held out, without any constraint: {tuned.right:.3f}"
         if tuned.right is not None
@@ -160,9 +160,14 @@ def _made(common: Common, file: Path, count: int, seed: int, form: str) -> int:
     from collections import Counter
 
     from kgllm.display import counted
+    from kgllm.errors import InputError
     from kgllm.terms import clean
     from kgllm.tuning.made_questions import make_questions, write_questions
 
+    if file.exists():
+        raise InputError(
+            f"{clean(str(file))} is there already", why="questions are not written over", try_next="name a new file"
+        )
     with common.assistant() as assistant:
         made = make_questions(
             assistant.index,
@@ -183,7 +188,7 @@ def _made(common: Common, file: Path, count: int, seed: int, form: str) -> int:
     return 0
 
 
-def _forgotten(common: Common) -> int:
+def _forgotten(common: Common, form: str) -> int:
     from kgllm import examples, lessons, solved
     from kgllm.opening import make_workspace
 
@@ -191,10 +196,12 @@ def _forgotten(common: Common) -> int:
     files = [file for name in (lessons.FILE, solved.FILE) if (file := folder / name).exists()]
     for file in files:
         file.unlink(missing_ok=True)
-        common.terminal.out(f"forgotten: {file}")
     (folder / examples.VECTORS).unlink(missing_ok=True)
-    if not files:
-        common.terminal.out("nothing had been learned")
+    if form == "json":
+        common.terminal.out(as_json({"forgotten": [str(file) for file in files]}))
+        return 0
+    told = [f"forgotten: {file}" for file in files] or ["nothing had been learned"]
+    common.terminal.out("\n".join(told))
     return 0
 
 

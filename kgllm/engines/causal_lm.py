@@ -7,7 +7,6 @@ TRL's supervised trainer does the work, PEFT the adapters (extra ``tune``). What
 from __future__ import annotations
 
 import json
-import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -186,10 +185,14 @@ def _tokenizer(texts: Sequence[str], vocabulary: int) -> Any:
 
 
 def from_pretrained(name: str) -> TrainedModel:
-    """A causal model of a folder or a model hub. Raises ``BackendError`` if it cannot be had."""
-    _, transformers = _libraries()
+    """A causal model of a folder or a model hub, in bfloat16 on a GPU and in float32 on a CPU.
+
+    Raises ``BackendError`` if it cannot be had.
+    """
+    torch, transformers = _libraries()
+    weights = torch.bfloat16 if torch.cuda.is_available() else torch.float32
     try:
-        model = transformers.AutoModelForCausalLM.from_pretrained(name, use_safetensors=True)
+        model = transformers.AutoModelForCausalLM.from_pretrained(name, use_safetensors=True, dtype=weights)
         tokenizer = transformers.AutoTokenizer.from_pretrained(name)
     except (OSError, ValueError, KeyError) as error:
         raise BackendError(
@@ -218,8 +221,8 @@ def train(
     """Train on conversations of a ``prompt`` and a ``completion``; the loss is over the completions alone.
 
     Gives the held-out loss at the end of each epoch, nothing where none is held out. With ``adapters`` only low-rank
-    ones (LoRA) are trained. Training that was broken off goes on from its last checkpoint under ``folder``, where the
-    caller says that it is the same.
+    ones (LoRA) are trained. Training goes on from the last checkpoint under ``folder``, if there is one; that it is of
+    the same training, and that it is removed in the end, is the caller's care.
     """
     _libraries()
     import torch
@@ -269,7 +272,6 @@ def train(
         last = max(whole, key=lambda folder: folder.stat().st_mtime, default=None)
         trainer.train(resume_from_checkpoint=str(last) if last is not None else None)
     model.model = trainer.model
-    shutil.rmtree(checkpoints, ignore_errors=True)
     return [
         {"epoch": round(entry["epoch"], 2), "held_out_loss": round(entry["eval_loss"], 4)}
         for entry in trainer.state.log_history

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 
 from kgllm.datatypes import is_date, is_number
 from kgllm.paths import Place, RelationPath, Step
+from kgllm.pattern import joined
 from kgllm.query import Aggregate, Comparison, Group, Order, Query, Variable
 from kgllm.sketch import typed
 from kgllm.suggestions import plural
 from kgllm.terms import Literal, URIRef
-from kgllm.tuning.drafter import Draft, Drafter, Drafts, X, joined, leads_to_things, properties_of, reached
+from kgllm.tuning.drafter import Draft, Drafter, Drafts, X, leads_to_things, properties_of, reached
 from kgllm.tuning.walks import INEXACT, Node
 from kgllm.words import named_extremes, with_article
 

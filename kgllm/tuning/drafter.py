@@ -23,7 +23,6 @@ __all__ = [
     "Drafts",
     "Make",
     "X",
-    "joined",
     "leads_to_things",
     "properties_of",
     "reached",
@@ -177,16 +176,6 @@ def reached(path: RelationPath, start: Node) -> Group:
     if isinstance(start, URIRef):
         return replace(group, comparisons=tuple(Comparison(variable, "!=", start) for variable in away))
     return group
-
-
-def joined(*groups: Group) -> Group:
-    """One group of the parts of several."""
-    return Group(
-        tuple(dict.fromkeys(pattern for group in groups for pattern in group.patterns)),
-        tuple(dict.fromkeys(values for group in groups for values in group.values)),
-        tuple(comparison for group in groups for comparison in group.comparisons),
-        negated=tuple(negated for group in groups for negated in group.negated),
-    )
 
 
 def properties_of(*paths: RelationPath) -> tuple[URIRef, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kgllm.datatypes import is_date
 from kgllm.paths import Place, RelationPath, Step
+from kgllm.pattern import joined
 from kgllm.query import Group, Query, TriplePattern
 from kgllm.sketch import typed
 from kgllm.terms import URIRef
@@ -15,7 +16,6 @@ from kgllm.tuning.drafter import (
     Drafts,
     Make,
     X,
-    joined,
     properties_of,
     reached,
     restrictions,

@@ -19,6 +19,7 @@ from typing import Any
 from kgllm.engines.embedder_training import Pair, train_embedder
 from kgllm.engines.sentence_transformers import DEFAULT_MODEL, SentenceTransformersEmbedder
 from kgllm.errors import InputError
+from kgllm.export import check_new
 from kgllm.index import Index
 from kgllm.link import link
 from kgllm.phrases import masked, phrase
@@ -34,8 +35,8 @@ __all__ = ["TunedEmbedder", "tune_embedder"]
 _PARTS = (0.5, 1.0)  # of the way from the model before; the shorter one wins where both read as well
 _HELD_OUT = 5  # every fifth
 _FEWEST = 20  # questions whose right reading is known, under which there is nothing to learn
+_FEWEST_PAIRS = 2
 _WRONG = 2  # readings that a right one is held against
-_PATIENCE = 5.0  # seconds for the query of a reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +87,7 @@ def tune_embedder(
     questions that the planner can read; ``BackendError`` without the extra ``tune``, ``EmbedderError`` for the base.
     """
     began, base = time.monotonic(), base or DEFAULT_MODEL
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(
-            f"{clean(str(folder))} is there already", why="a model is not written over", try_next="name a new folder"
-        )
+    check_new(folder)
     planner = EmbeddedPlanner(Vocabulary(index))
     solved: list[_Solved] = []
     for number, question in enumerate(questions, start=1):
@@ -103,6 +101,12 @@ def tune_embedder(
         )
     held = [one.question for number, one in enumerate(solved) if number % _HELD_OUT == _HELD_OUT - 1]
     pairs = [pair for number, one in enumerate(solved) if number % _HELD_OUT != _HELD_OUT - 1 for pair in one.pairs]
+    if len(pairs) < _FEWEST_PAIRS:
+        raise InputError(
+            f"the readings of {len(solved)} questions differ in no words",
+            why="an embedder learns from the words in which right readings and wrong ones differ",
+            try_next="questions about relations between things, as kgllm tune --make-questions writes them",
+        )
     before = _read_right(index, held)
     with tempfile.TemporaryDirectory() as place:
         trained = {part: Path(place) / str(part) for part in _PARTS}
@@ -142,7 +146,7 @@ def _move(trained: Path, folder: Path) -> None:
 def _solved(question: Question, planner: EmbeddedPlanner) -> Iterator[_Solved]:
     """What a question teaches; nothing if no reading of it gives the gold."""
     links = link(question.text, vocabulary=planner.vocabulary)
-    right = right_reading(question, links, planner, timeout_s=_PATIENCE)[1]
+    right = right_reading(question, links, planner)[1]
     if right is None:
         return
     ontology = planner.ontology
@@ -159,8 +163,5 @@ def _solved(question: Question, planner: EmbeddedPlanner) -> Iterator[_Solved]:
 def _read_right(index: Index, questions: Sequence[Question]) -> float:
     """The share of questions of which the first reading that finds something gives the gold."""
     planner = EmbeddedPlanner(Vocabulary(index))
-    places = (
-        right_reading(q, link(q.text, vocabulary=planner.vocabulary), planner, timeout_s=_PATIENCE)[0]
-        for q in questions
-    )
+    places = (right_reading(q, link(q.text, vocabulary=planner.vocabulary), planner)[0] for q in questions)
     return sum(place == 1 for place in places) / len(questions)

@@ -23,14 +23,14 @@ from kgllm.lessons import Lesson, Lessons
 from kgllm.link import Links, link
 from kgllm.phrases import masked, shape
 from kgllm.plan_embedded import EmbeddedPlanner, Ranked
-from kgllm.query import Query
 from kgllm.questions import Question, read_questions
 from kgllm.roots import root
 from kgllm.scoring import Scorer
 from kgllm.similarity import IS_NAMED, Vocabulary
 from kgllm.solved import SolvedQuestion, distinct, read_solved, solved_question, write_solved
 from kgllm.stages import right_reading
-from kgllm.terms import Namespaces, URIRef
+from kgllm.terms import URIRef
+from kgllm.tuning.gold import gold_query
 from kgllm.words import is_function_word
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ __all__ = ["Tuned", "tune"]
 
 _ROUNDS = 12  # of the expectation and maximisation of the model, which hardly moves after them
 _LEAST, _SURE = 3, 0.6  # questions that a word is in, and the share of them in which it says the relation
-_PATIENCE = 5.0  # seconds for the query of a reading, of which the right one needs a part
 _HELD_OUT = 5  # every fifth
 _FEWEST = 20  # questions held out, without which nothing can be told of what helps
 _NOTHING = ""  # what a word says that says no relation
@@ -107,7 +106,7 @@ def tune(workspace: Workspace, questions: Path, *, ask: Ask) -> Tuned:
     examples: list[SolvedQuestion | None] = []
     for number, question in enumerate(asked, start=1):
         links = link(question.text, vocabulary=planner.vocabulary)
-        ranked = right_reading(question, links, planner, timeout_s=_PATIENCE)[1]
+        ranked = right_reading(question, links, planner)[1]
         solved.append(_solve(ranked, links, planner) if ranked is not None else None)
         examples.append(_example(question, ranked, links, index))
         progress("solve", number, len(asked))
@@ -132,25 +131,12 @@ def tune(workspace: Workspace, questions: Path, *, ask: Ask) -> Tuned:
 
 def _example(question: Question, ranked: Ranked | None, links: Links, index: Index) -> SolvedQuestion | None:
     """A question with the query of its gold, or with that of its right reading; ``None`` for neither."""
-    query = _gold_query(question, index.namespaces)
+    query = gold_query(question, index.namespaces)
     if query is not None:
         found = solved_question(links, query, index=index, accepted_by="evaluation")
         if found is not None:
             return found
     return None if ranked is None else solved_question(links, ranked.query, index=index, accepted_by="evaluation")
-
-
-def _gold_query(question: Question, namespaces: Namespaces) -> Query | None:
-    """The query of a question's gold, ``None`` where no query can say it; prefixes need not be declared."""
-    if question.sparql is None:
-        return None
-    from kgllm.tuning.sparql_to_query import compiled
-
-    known = "".join(f"PREFIX {prefix}: <{iri}>\n" for prefix, iri in namespaces.prefixes.items())
-    try:
-        return compiled(known + question.sparql)
-    except Exception:  # rdflib raises bare ones for what it cannot translate
-        return None
 
 
 def _solve(ranked: Ranked, links: Links, planner: EmbeddedPlanner) -> _Solved:

@@ -5,6 +5,7 @@ It is trained on the very prompts that the planner will send it, and on the JSON
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
@@ -19,13 +20,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from kgllm.engines.causal_lm import CHECKPOINTS, SIZES, TrainedModel, Training, from_pretrained, from_scratch, train
 from kgllm.errors import InputError
 from kgllm.evaluate import Answering, right_first
-from kgllm.export import write_whole
+from kgllm.export import check_new, write_whole
 from kgllm.hardware import find_hardware
+from kgllm.lessons import Lessons
 from kgllm.plan_embedded import EmbeddedPlanner
 from kgllm.protocols import LanguageModel
 from kgllm.questions import read_questions
 from kgllm.similarity import Vocabulary
-from kgllm.tuning.training_data import Example, Reader, examples
+from kgllm.tuning.training_data import Reader, TrainingExample, training_examples
 
 if TYPE_CHECKING:
     from kgllm.workspace import Workspace
@@ -37,7 +39,9 @@ _CONTEXT = 2_048  # tokens of a model from scratch
 _SAME = 10  # times in an epoch that one prompt with one plan is learned from, however often it is asked
 _HELD_OUT, _MOST_HELD_OUT = 10, 100  # every tenth of the prompts that one question has, and how many at most
 _FEWEST = 20  # questions with a plan, under which there is nothing to learn
-_BEGUN = "begun.json"
+_BEGUN = "kgllm-begun.json"  # what training that was broken off learned from
+_EXAMPLES = "kgllm-examples.json.gz"  # of that training
+_GO_ON = "make room, and give the same command again: it goes on from the last checkpoint"
 _SCRATCH, _ADAPTERS = Training(), Training(epochs=2, batch=8, rate=2e-4)
 
 
@@ -56,8 +60,9 @@ class Tunable(Protocol):
 class TunedModel:
     """What a model learned from how many questions, ``planned`` of which have a right plan that is known.
 
-    ``losses`` are the held-out ones by epoch; ``right`` is the share of ``asked`` questions held out of which the first
-    answer is right, planned without constraint; ``None`` where every prompt was too common to be held out.
+    ``examples`` counts the different ones that it learned; ``losses`` are the held-out ones by epoch; ``right`` is the
+    share of ``asked`` questions held out of which the first answer is right, planned without constraint; ``None`` where
+    every prompt was too common to be held out.
     """
 
     folder: Path
@@ -91,22 +96,30 @@ def tune_language_model(
 
     With a ``base`` that model gets adapters, which are merged into it; else one of a ``size`` is made from nothing.
     Training that was broken off goes on where it was, if it is asked for again with the same questions over the same
-    graph. Raises ``InputError`` for too few questions with a known plan or a folder that holds something else,
-    ``BackendError`` without the extra ``tune``, and what ``read_questions`` raises.
+    graph. Raises ``InputError`` for too few questions with a known plan, for a folder that holds something or cannot be
+    written, ``BackendError`` without the extra ``tune``, and what ``read_questions`` raises.
     """
     size = size or "12m"
     training = _SCRATCH if base is None else _ADAPTERS
     training = training if epochs is None else replace(training, epochs=epochs)
     if size not in SIZES:
         raise InputError(f"there is no size {size}", try_next=f"one of {', '.join(SIZES)}")
-    _check(folder)
+    if not any((folder / name).exists() for name in (_BEGUN, _EXAMPLES)):
+        check_new(folder)
     began = time.monotonic()
     workspace = assistant.workspace
     index, progress = workspace.index, workspace.progress
     asked = read_questions(questions, index.store, languages=workspace.settings.languages)
     model = from_pretrained(base) if base is not None else None
     reader = Reader(_CONTEXT) if model is None else Reader(model.context, model.tokens)
-    found = examples(asked, EmbeddedPlanner(Vocabulary(index)), reader, progress=progress)
+    known = (questions.read_bytes(), workspace.fingerprint, base, reader.context_length())
+    of = hashlib.sha256(repr(known).encode()).hexdigest()
+    found = _kept_examples(folder, of)
+    if found is None:
+        _make(folder)
+        planner = EmbeddedPlanner(Vocabulary(index, Lessons.read(workspace.folder)))
+        found = training_examples(asked, planner, reader, progress=progress)
+        _keep_examples(folder, of, found)
     planned = [(question, example) for question, example in zip(asked, found, strict=True) if example is not None]
     if len(planned) < _FEWEST:
         raise InputError(
@@ -115,10 +128,11 @@ def tune_language_model(
             try_next="kgllm tune --make-questions writes questions of the graph's own",
         )
     kept, held = apart([example for _, example in planned])
-    model, losses = learn(kept, held, folder, model=model, size=size, training=training, progress=progress)
+    model, losses = _learn(kept, held, folder, model=model, size=size, training=training, progress=progress)
     aside = set(held)
     left = [question for question, example in planned if example in aside]
-    answers = assistant.asking(model).ask_each(question.text for question in left)
+    asking = assistant.asking(model).held_out(question.text for question in asked)
+    answers = asking.ask_each(question.text for question in left)
     right = round(right_first(left, answers), 3) if left else None
     tuned = TunedModel(
         folder,
@@ -126,7 +140,7 @@ def tune_language_model(
         model.parameters(),
         len(asked),
         len(planned),
-        len(kept),
+        len(set(kept)),
         training,
         losses,
         round(time.monotonic() - began),
@@ -135,12 +149,13 @@ def tune_language_model(
         right,
     )
     write_whole(folder / CARD, json.dumps(tuned.to_json(), indent=1).encode())
+    _finish(folder)
     return tuned
 
 
 def learn(
-    kept: Sequence[Example],
-    held: Sequence[Example],
+    kept: Sequence[TrainingExample],
+    held: Sequence[TrainingExample],
     folder: Path,
     *,
     model: TrainedModel | None = None,
@@ -150,8 +165,25 @@ def learn(
 ) -> tuple[TrainedModel, list[dict[str, float]]]:
     """Train on examples, perhaps of several graphs, and write the model; it, and its held-out losses by epoch.
 
-    Without a ``model`` one of a ``size`` is made from scratch.
+    Without a ``model`` one of a ``size`` is made from scratch. Raises ``InputError`` for a folder that cannot be
+    written.
     """
+    learned = _learn(kept, held, folder, model=model, size=size, training=training, progress=progress)
+    _finish(folder)
+    return learned
+
+
+def _learn(
+    kept: Sequence[TrainingExample],
+    held: Sequence[TrainingExample],
+    folder: Path,
+    *,
+    model: TrainedModel | None,
+    size: str,
+    training: Training | None,
+    progress: Callable[[str, int, int], None],
+) -> tuple[TrainedModel, list[dict[str, float]]]:
+    """``learn``, but what it would go on from stays."""
     adapters = model is not None
     training = training or (_ADAPTERS if adapters else _SCRATCH)
     if model is None:
@@ -167,12 +199,14 @@ def learn(
         adapters=adapters,
         progress=progress,
     )
-    model.save(folder)
-    (folder / _BEGUN).unlink()
+    try:
+        model.save(folder)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written", why=str(error), try_next=_GO_ON) from error
     return model, losses
 
 
-def apart(found: Sequence[Example]) -> tuple[list[Example], list[Example]]:
+def apart(found: Sequence[TrainingExample]) -> tuple[list[TrainingExample], list[TrainingExample]]:
     """What is learned from, no example more than a few times, and what is held out, with other prompts.
 
     Held out are prompts that a single question has; what is asked often is learned.
@@ -187,18 +221,45 @@ def apart(found: Sequence[Example]) -> tuple[list[Example], list[Example]]:
     return list(Counter(learned).elements()), held
 
 
-def _check(folder: Path) -> None:
-    """Raises ``InputError`` for a folder in which there is something else."""
-    is_new = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
-    if not is_new and not any((folder / name).exists() for name in (CARD, _BEGUN)):
-        raise InputError(f"{folder} holds something else than a model tuned here", try_next="name a new folder")
+def _make(folder: Path) -> None:
+    """Make a folder. Raises ``InputError``."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot be made", why=str(error), try_next="name a folder in a place of yours"
+        ) from error
 
 
-def _begin(folder: Path, kept: Sequence[Example], model: TrainedModel, training: Training) -> None:
+def _kept_examples(folder: Path, of: str) -> list[TrainingExample | None] | None:
+    """The examples of training that was broken off, if it was the same."""
+    try:
+        kept = json.loads(gzip.decompress((folder / _EXAMPLES).read_bytes()))
+    except (OSError, ValueError, EOFError):
+        return None
+    if kept["of"] != of:
+        return None
+    return [TrainingExample.of_json(one) if one is not None else None for one in kept["examples"]]
+
+
+def _keep_examples(folder: Path, of: str, found: Sequence[TrainingExample | None]) -> None:
+    """Keep them: which ones there are depends on how quickly queries end, and training goes on with the same alone."""
+    kept = {"of": of, "examples": [one.to_json() if one is not None else None for one in found]}
+    write_whole(folder / _EXAMPLES, gzip.compress(json.dumps(kept).encode(), mtime=0))
+
+
+def _begin(folder: Path, kept: Sequence[TrainingExample], model: TrainedModel, training: Training) -> None:
     """Make the folder ready: training that was broken off goes on if it is the same, and begins anew if it is not."""
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
     learned = hashlib.sha256(repr((kept, model.name, training)).encode()).hexdigest()
     begun = folder / _BEGUN
     if not begun.exists() or json.loads(begun.read_bytes()) != learned:
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
         write_whole(begun, json.dumps(learned).encode())
+
+
+def _finish(folder: Path) -> None:
+    """Remove what training would go on from."""
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+    for name in (_EXAMPLES, _BEGUN):
+        (folder / name).unlink(missing_ok=True)

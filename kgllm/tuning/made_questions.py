@@ -95,18 +95,20 @@ def make_questions(
 
 def _reworded(questions: Sequence[MadeQuestion], model: LanguageModel, progress: Progress) -> list[MadeQuestion]:
     """The questions, in which a model's words take the place of all wordings of a query but the first."""
-    first = {question.query: question for question in reversed(questions)}
+    wordings = Counter(question.query for question in questions)
+    first = {question.query: question for question in reversed(questions) if wordings[question.query] > 1}
     asked = [(question.question, question.names) for question in first.values()]
-    said = {
-        question.query: iter(texts)
-        for question, texts in zip(first.values(), paraphrases(asked, model, progress=progress), strict=True)
-    }
-    return [
-        question
-        if question is first[question.query]
-        else replace(question, question=next(said[question.query], question.question))
-        for question in questions
-    ]
+    taken = {question.question.casefold() for question in questions}
+    said: dict[Query, list[str]] = {}
+    for question, texts in zip(first.values(), paraphrases(asked, model, progress=progress), strict=True):
+        said[question.query] = [text for text in texts if text.casefold() not in taken]
+        taken.update(text.casefold() for text in texts)
+    reworded = []
+    for question in questions:
+        others = said.get(question.query, [])
+        is_kept = not others or question is first[question.query]
+        reworded.append(question if is_kept else replace(question, question=others.pop(0)))
+    return reworded
 
 
 class _Maker:

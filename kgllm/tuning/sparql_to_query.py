@@ -18,7 +18,7 @@ from rdflib.paths import AlternativePath, InvPath, MulPath, SequencePath
 from kgllm.ceiling import algebra
 from kgllm.datatypes import is_number
 from kgllm.ontology import RDF_TYPE, RDFS_SUBCLASS
-from kgllm.pattern import XSD, Comparison, Computed, Group, Path, TriplePattern, Variable
+from kgllm.pattern import XSD, Comparison, Computed, Group, Path, TriplePattern, Variable, joined
 from kgllm.query import Aggregate, Column, Having, Order, Query
 from kgllm.terms import BNode, Literal, URIRef
 
@@ -87,10 +87,6 @@ def _variables(value: Any) -> Iterator[Variable]:
             yield from _variables(getattr(value, f.name))
 
 
-def _joined(*groups: Group) -> Group:
-    return Group(**{f.name: tuple(part for group in groups for part in getattr(group, f.name)) for f in fields(Group)})
-
-
 @dataclass
 class _Reader:
     """Reads one query; ``same`` leads from a variable to the one that it is the same as."""
@@ -132,19 +128,19 @@ class _Reader:
             case "BGP":
                 return self.triples([tuple(map(self.term, triple)) for triple in node.triples])
             case "Join":
-                return _joined(self.group(node.p1), self.group(node.p2))
+                return joined(self.group(node.p1), self.group(node.p2))
             case "Filter":
-                return _joined(self.group(node.p), self.conditions(node.expr))
+                return joined(self.group(node.p), self.conditions(node.expr))
             case "LeftJoin":
                 optional = self.group(node.p2)
                 if getattr(node.expr, "name", "") != "TrueFilter":
-                    optional = _joined(optional, self.conditions(node.expr))
-                return _joined(self.group(node.p1), Group(optional=(optional,)))
+                    optional = joined(optional, self.conditions(node.expr))
+                return joined(self.group(node.p1), Group(optional=(optional,)))
             case "Minus":
                 first, taken = self.group(node.p1), self.group(node.p2)
                 if not set(map(self.root, taken.variables())) & set(map(self.root, first.variables())):
                     return first
-                return _joined(first, Group(negated=(taken,)))
+                return joined(first, Group(negated=(taken,)))
             case "Union":
                 return Group(alternatives=(tuple(self.branches(node)),))
             case "Extend":
@@ -165,7 +161,7 @@ class _Reader:
             raise NotExpressibleError("BIND of a constant")
         if made != variable:
             self.unify(variable, made)
-        return _joined(group, Group(computed=tuple(parts)))
+        return joined(group, Group(computed=tuple(parts)))
 
     def triples(self, triples: Sequence[tuple[Any, Any, Any]]) -> Group:
         """Triple patterns; a property path becomes several."""
@@ -177,7 +173,7 @@ class _Reader:
             if s in tops and isinstance(p, MulPath):
                 continue
             parts.append(self.path(s, p, tops.get(o, o) if p == RDF_TYPE else o))
-        return _joined(*parts)
+        return joined(*parts)
 
     def path(self, s: Any, p: Any, o: Any) -> Group:
         """A property path between two terms."""
@@ -188,7 +184,7 @@ class _Reader:
             if len(steps) > 1 and steps[-2] == RDF_TYPE and getattr(steps[-1], "path", None) == RDFS_SUBCLASS:
                 steps.pop()
             ends = [s, *(self.fresh() for _ in steps[1:]), o]
-            return _joined(*(self.path(*step) for step in zip(ends, steps, ends[1:], strict=False)))
+            return joined(*(self.path(*step) for step in zip(ends, steps, ends[1:], strict=False)))
         if isinstance(p, AlternativePath):
             return Group(alternatives=(tuple(self.path(s, way, o) for way in p.args),))
         if isinstance(p, MulPath):
@@ -225,7 +221,7 @@ class _Reader:
         """What a filter asks for."""
         name = getattr(expr, "name", type(expr).__name__)
         if name == "ConditionalAndExpression":
-            return _joined(*(self.conditions(part) for part in [expr.expr, *expr.other]))
+            return joined(*(self.conditions(part) for part in [expr.expr, *expr.other]))
         if name == "ConditionalOrExpression":
             return self.either([self.conditions(part) for part in [expr.expr, *expr.other]])
         if name in {"Builtin_NOTEXISTS", "Builtin_EXISTS"}:
@@ -348,7 +344,7 @@ class _Reader:
         keys = []
         for condition in order:
             parts, key = self.number(condition.expr)
-            where = _joined(where, Group(computed=tuple(parts)))
+            where = joined(where, Group(computed=tuple(parts)))
             keys.append(Order(key, condition.order == "DESC"))
         return self.made("select", where, tuple(shown), order_by=tuple(keys), limit=limit)
 
@@ -371,7 +367,7 @@ class _Grouped:
         self.keys: list[Variable] = []
         for expr in node.p.expr or ():
             parts, key = reader.number(expr)
-            self.where = _joined(self.where, Group(computed=tuple(parts)))
+            self.where = joined(self.where, Group(computed=tuple(parts)))
             self.keys.append(key)
         self.results = {Variable(str(a.res)): a for a in node.A}
         self.made: dict[Variable, Aggregate | Computed] = {}
@@ -441,7 +437,7 @@ class _Grouped:
             over: Any = _always_bound(self.where)
         else:
             parts, over = self.reader.number(node.vars)
-            self.where = _joined(self.where, Group(computed=tuple(parts)))
+            self.where = joined(self.where, Group(computed=tuple(parts)))
         is_distinct = bool(node.distinct)
         if is_distinct and function in {"sum", "avg"}:
             raise NotExpressibleError(f"{function}(DISTINCT)")

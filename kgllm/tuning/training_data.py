@@ -13,26 +13,26 @@ from kgllm.briefing import Briefing, brief
 from kgllm.errors import BackendError, DeadlineError
 from kgllm.evaluate import score
 from kgllm.index import Index
-from kgllm.link import link
+from kgllm.link import Links, link
 from kgllm.plan_embedded import EmbeddedPlanner
 from kgllm.plan_form import as_planned
 from kgllm.plan_model import ModelPlanning
 from kgllm.protocols import Completion, Message, Progress
+from kgllm.query import Query
 from kgllm.query_json import parse_query, write_query
 from kgllm.query_schema import Handles, PlanError
 from kgllm.questions import Question
 from kgllm.recall import recall
-from kgllm.stages import right_reading
-from kgllm.tuning.sparql_to_query import NotExpressibleError, compiled
+from kgllm.stages import PATIENCE_S, right_reading
+from kgllm.tuning.gold import gold_query
 
-__all__ = ["Example", "Reader", "examples"]
+__all__ = ["Reader", "TrainingExample", "training_examples"]
 
-_PATIENCE = 5.0  # seconds for the query of a reading, of which the right one needs a part
 _TRIED = 20  # questions of one prompt for which its plans are tried
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class TrainingExample:
     """A prompt and the JSON of its right plan, as a model under a schema writes it."""
 
     prompt: tuple[Message, ...]
@@ -42,6 +42,12 @@ class Example:
         """As JSON data, in the form in which libraries take conversations."""
         said = [{"role": message.role, "content": message.content} for message in self.prompt]
         return {"prompt": said, "completion": [{"role": "assistant", "content": self.plan}]}
+
+    @classmethod
+    def of_json(cls, content: Mapping[str, Any]) -> TrainingExample:
+        """The one that was written so."""
+        prompt = tuple(Message(message["role"], message["content"]) for message in content["prompt"])
+        return cls(prompt, content["completion"][0]["content"])
 
 
 class Reader:
@@ -75,17 +81,17 @@ class Reader:
         return self._context
 
 
-def examples(
+def training_examples(
     questions: Sequence[Question],
     planner: EmbeddedPlanner,
     model: Reader,
     *,
     progress: Progress = lambda stage, done, total: None,
-) -> list[Example | None]:
+) -> list[TrainingExample | None]:
     """What to learn from each question, ``None`` where its right plan is not known or not to be said by its handles.
 
-    The right plan is the gold query where there is one, or else the first reading that gives the gold answer. One
-    prompt has one plan.
+    The right plan is the gold query where there is one that a plan can say, or else the first reading that gives the
+    gold answer. One prompt has one plan. Left out is what is longer than the model can read or may write.
     """
     briefing = brief(planner.vocabulary.index, model)
     written: list[_Written | None] = []
@@ -93,7 +99,9 @@ def examples(
         written.append(_write(question, planner, model, briefing))
         progress("write prompts", number, len(questions))
     plans = _best_plans([one for one in written if one is not None], planner.vocabulary.index, progress)
-    return [Example(one.prompt, plans.get(one.prompt, one.plan)) if one is not None else None for one in written]
+    return [
+        TrainingExample(one.prompt, plans.get(one.prompt, one.plan)) if one is not None else None for one in written
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,18 +117,30 @@ class _Written:
 def _write(question: Question, planner: EmbeddedPlanner, model: Reader, briefing: Briefing) -> _Written | None:
     links = link(question.text, vocabulary=planner.vocabulary)
     try:
-        if question.sparql is not None:
-            query = as_planned(compiled(question.sparql), planner.ontology)
-        else:
-            _, ranked = right_reading(question, links, planner, timeout_s=_PATIENCE)
-            if ranked is None:
-                return None
-            query = ranked.query
         planning = ModelPlanning(links, planner, briefing=briefing, model=model)
-        plan = json.dumps({"plan": write_query(query, planning.handles)}, separators=(",", ":"), ensure_ascii=False)
-    except (NotExpressibleError, PlanError, DeadlineError):
+    except DeadlineError:
         return None
-    return _Written(question, planning.prompt, plan, planning.handles)
+    if not briefing.fits(planning.prompt[1:], model):
+        return None
+    for query in _right_queries(question, links, planner):
+        try:
+            plan = {"plan": write_query(as_planned(query, planner.ontology), planning.handles)}
+        except PlanError:
+            continue
+        text = json.dumps(plan, separators=(",", ":"), ensure_ascii=False)
+        if (model.tokens(text) or 0) <= briefing.plan_tokens:
+            return _Written(question, planning.prompt, text, planning.handles)
+    return None
+
+
+def _right_queries(question: Question, links: Links, planner: EmbeddedPlanner) -> Iterator[Query]:
+    """The gold query, then that of the first reading that gives the gold."""
+    gold = gold_query(question, planner.vocabulary.index.namespaces)
+    if gold is not None:
+        yield gold
+    _, ranked = right_reading(question, links, planner)
+    if ranked is not None:
+        yield ranked.query
 
 
 def _best_plans(written: Sequence[_Written], index: Index, progress: Progress) -> dict[tuple[Message, ...], str]:
@@ -147,7 +167,8 @@ def _worth(plan: str, written: _Written, index: Index) -> float:
     question = written.question
     try:
         query = parse_query(json.loads(plan)["plan"], written.handles, index.ontology)
-        rows = recall(query, question=question.text, links=[], index=index, timeout_s=_PATIENCE).rows
+        found = recall(query, question=question.text, links=[], index=index, timeout_s=PATIENCE_S)
     except (PlanError, DeadlineError):
         return 0.0
-    return score(Answer(question.text, "", rows=rows, query=query), question.gold).f1
+    answer = Answer(question.text, "", rows=found.rows, query=query, memory=found.memory)
+    return score(answer, question.gold).f1

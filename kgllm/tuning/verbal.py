@@ -14,7 +14,7 @@ from kgllm.paths import Place, RelationPath, Step
 from kgllm.roots import root
 from kgllm.suggestions import is_person, plain, plural
 from kgllm.terms import URIRef
-from kgllm.tuning.relation_words import RelationWords, Verb, relation_words
+from kgllm.tuning.property_words import PropertyWords, Verb, property_words
 from kgllm.words import KINDS, with_article
 
 __all__ = ["Predicate", "Said", "Speaker", "Things"]
@@ -89,10 +89,10 @@ class Speaker:
         self.ontology = ontology
         self._other_names = other_names
         self.random = random
-        self._words: dict[URIRef, RelationWords] = {}
+        self._words: dict[URIRef, PropertyWords] = {}
         self._things: dict[tuple[Place, bool], Things] = {}
 
-    def words(self, step: Step) -> RelationWords:
+    def words(self, step: Step) -> PropertyWords:
         """The words of a step, from where it starts."""
         iri = step.property
         if iri not in self._words:
@@ -103,14 +103,14 @@ class Speaker:
             self._words[iri] = said
         return self._words[iri].turned() if step.inverse else self._words[iri]
 
-    def _named(self, iri: URIRef) -> RelationWords:
+    def _named(self, iri: URIRef) -> PropertyWords:
         """The words of a property's own names; none for a participle beside its verb, whose voice nobody knows."""
         label = self.ontology.label(iri).lower()
         if label.endswith("ed") and any(
             other.label.lower() != label and root(other.label) == root(label) for other in self.ontology.relations()
         ):
-            return RelationWords()
-        return relation_words(self.ontology.label(iri), self._other_names(iri))
+            return PropertyWords()
+        return property_words(self.ontology.label(iri), self._other_names(iri))
 
     def is_sayable(self, step: Step) -> bool:
         """Whether there are words for it."""

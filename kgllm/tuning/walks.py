@@ -16,8 +16,9 @@ from kgllm.names import normalise
 from kgllm.ontology import ALIAS_PROPERTIES, NAME_PROPERTIES
 from kgllm.paths import RelationPath, Step
 from kgllm.query import Query
+from kgllm.recall import recall
 from kgllm.terms import Literal, Term, URIRef, clean, n3
-from kgllm.vocabularies import XSD
+from kgllm.vocabularies import TRUE, XSD
 
 __all__ = ["INEXACT", "Node", "Walks"]
 
@@ -94,11 +95,12 @@ class Walks:
         return found.rows if len(found.rows) <= most and found.complete else None
 
     def holds(self, query: Query) -> bool | None:
-        """What a query that asks for yes or no finds; ``None`` if it takes too long."""
+        """Whether yes is the answer, also where it follows by the ontology; ``None`` if that takes too long."""
         try:
-            return self._index.store.ask(query.to_sparql(), timeout_s=self._timeout_s)
+            found = recall(query, question="", links=[], index=self._index, timeout_s=self._timeout_s)
         except DeadlineError:
             return None
+        return found.rows.rows[0][0] == TRUE
 
     def facts(self, node: URIRef) -> list[tuple[URIRef, bool, Node]]:
         """The property, whether it leads to the node, and the other end, of some triples that it stands in."""

@@ -1,4 +1,4 @@
-"""Relation words: the nouns and verbs that people have for a relation, by its label and by everyday English.
+"""Property words: the nouns and verbs that people have for a property, by its label and by everyday English.
 
 A label is read by its form: "director" is a noun, "walked on" a verb, "directed by" the passive of one. Beside it stand
 the nouns and verbs of the families below, wherever one of its own words is in a family.
@@ -19,7 +19,7 @@ from kgllm.suggestions import plain, plural
 
 T = TypeVar("T")
 
-__all__ = ["RelationWords", "Verb", "relation_words"]
+__all__ = ["PropertyWords", "Verb", "property_words"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Verb:
 
 
 @dataclass(frozen=True, slots=True)
-class RelationWords:
+class PropertyWords:
     """What the object is of the subject and the other way round, what the subject does to it and what it does."""
 
     nouns: tuple[str, ...] = ()
@@ -58,13 +58,13 @@ class RelationWords:
     def __bool__(self) -> bool:
         return bool(self.nouns or self.converse_nouns or self.does or self.done)
 
-    def turned(self) -> RelationWords:
+    def turned(self) -> PropertyWords:
         """The words of the relation walked from object to subject."""
-        return RelationWords(self.converse_nouns, self.nouns, self.done, self.does)
+        return PropertyWords(self.converse_nouns, self.nouns, self.done, self.does)
 
-    def with_more(self, other: RelationWords) -> RelationWords:
+    def with_more(self, other: PropertyWords) -> PropertyWords:
         """These and others."""
-        return RelationWords(
+        return PropertyWords(
             _distinct(self.nouns, other.nouns),
             _distinct(self.converse_nouns, other.converse_nouns),
             _distinct(self.does, other.does),
@@ -221,13 +221,13 @@ def _verb(base: str, *rest: str) -> Verb:
     return Verb(finite, finite, "did", "did", said, passive)
 
 
-def relation_words(label: str, names: Iterable[str] = ()) -> RelationWords:
+def property_words(label: str, names: Iterable[str] = ()) -> PropertyWords:
     """The words of a relation with a label and other names; none where these make no words that one could ask with.
 
-    >>> relation_words("directed by").nouns, relation_words("walked on").does[0].rest
+    >>> property_words("directed by").nouns, property_words("walked on").does[0].rest
     (('director', 'filmmaker'), 'walk on')
     """
-    own = RelationWords()
+    own = PropertyWords()
     for name in dict.fromkeys([label, *names]):
         own = own.with_more(_of_label(name))
     return _with_family(own)
@@ -244,7 +244,7 @@ def _distinct(one: tuple[T, ...], other: tuple[T, ...]) -> tuple[T, ...]:
     return tuple(dict.fromkeys([*one, *other]))
 
 
-def _of_label(label: str) -> RelationWords:
+def _of_label(label: str) -> PropertyWords:
     words = plain(label.replace("_", " ").replace("-", " ")).split()
     lower = [word.lower() for word in words]
     while lower and lower[0] in HAVE:
@@ -253,68 +253,68 @@ def _of_label(label: str) -> RelationWords:
     while lower and lower[0] in BE:
         words, lower = words[1:], lower[1:]
     if not lower or not any(character.isalpha() for character in "".join(lower)):
-        return RelationWords()
+        return PropertyWords()
     if is_copula and lower == ["aged"]:
-        return RelationWords(("age",))
+        return PropertyWords(("age",))
     is_adjective = len(lower) == 1 and (lower[0] in _NO_NOUN or (is_copula and lower[0].endswith("ed")))
     if is_adjective or _NO_NAME & set(lower) or lower[-1] in _UNFINISHED:
-        return RelationWords()
+        return PropertyWords()
     if lower[0] in PREPOSITIONS:  # "in language", "is in country"
-        return _of_label(" ".join(words[1:])) if words[1:] else RelationWords()
+        return _of_label(" ".join(words[1:])) if words[1:] else PropertyWords()
     said = " ".join(word if word.isupper() else word.lower() for word in words)
     if lower[-1] == "by" and len(lower) > 1:
         return _passive(lower[:-1])
     if lower[-1] == "of" and len(lower) > 1 and lower[0] not in {*_ACTIVE, *_PARTICIPLES}:
-        return RelationWords(converse_nouns=(" ".join(said.split()[:-1]),))
+        return PropertyWords(converse_nouns=(" ".join(said.split()[:-1]),))
     if lower[-1] in PREPOSITIONS and len(lower) > 1:
         return _with_preposition(lower, said, is_copula=is_copula)
     if len(lower) > 2 and lower[1] == "by":  # "led by agency"
-        return _passive(lower[:1]).with_more(RelationWords((" ".join(said.split()[2:]),)))
+        return _passive(lower[:1]).with_more(PropertyWords((" ".join(said.split()[2:]),)))
     if len(lower) > 2 and lower[0] in _PARTICIPLES and lower[1] in PREPOSITIONS:  # "based in country"
         stated = _with_preposition(lower[:2], " ".join(said.split()[:2]), is_copula=True)
-        return stated.with_more(RelationWords((" ".join(said.split()[2:]),)))
+        return stated.with_more(PropertyWords((" ".join(said.split()[2:]),)))
     base = _ACTIVE.get(lower[0])
     if base is not None and base != lower[0] and len(lower) == 1:
-        return RelationWords(does=(_verb_of(base, lower[0]),))
+        return PropertyWords(does=(_verb_of(base, lower[0]),))
     if base is not None and base != lower[0] and lower[1] in PREPOSITIONS:  # "plays for country", "belongs to group"
         verb = _verb_of(base, " ".join(lower[:2]))
-        return RelationWords((" ".join(said.split()[2:]),), does=(verb,))
+        return PropertyWords((" ".join(said.split()[2:]),), does=(verb,))
     if base is not None and base != lower[0] and not lower[0].endswith("ed"):  # "plays position", "wears number"
-        return RelationWords((" ".join(said.split()[1:]),))
+        return PropertyWords((" ".join(said.split()[1:]),))
     if is_verbal(said) and len(lower) == 1:
-        return RelationWords()
-    return RelationWords((_singular(said),), of_person=_is_agent(lower[-1]))
+        return PropertyWords()
+    return PropertyWords((_singular(said),), of_person=_is_agent(lower[-1]))
 
 
-def _passive(words: list[str]) -> RelationWords:
+def _passive(words: list[str]) -> PropertyWords:
     """Of "directed by", that the object directed the subject."""
     participle = words[-1]
     base = _ACTIVE.get(participle)
     family = next((verbs for _, _, verbs, turned in _families().values() if turned and _has(verbs, participle)), ())
     if family:
-        return RelationWords(done=tuple(verb for verb in family if verb.passive == f"{participle} by"), of_person=True)
+        return PropertyWords(done=tuple(verb for verb in family if verb.passive == f"{participle} by"), of_person=True)
     passive = f"{' '.join(words)} by"
     if len(words) > 1 or not participle.endswith(("ed", "en", "wn", "ilt", "ade", "un")):
-        return RelationWords()
+        return PropertyWords()
     past = next((f for f, b in _ACTIVE.items() if b == base and f != base and not f.endswith("s")), participle)
-    return RelationWords(done=(Verb(past, past, "did" if base else "", "did" if base else "", base or "", passive),))
+    return PropertyWords(done=(Verb(past, past, "did" if base else "", "did" if base else "", base or "", passive),))
 
 
 def _has(verbs: tuple[Verb, ...], participle: str) -> bool:
     return any(verb.passive == f"{participle} by" for verb in verbs)
 
 
-def _with_preposition(lower: list[str], said: str, *, is_copula: bool) -> RelationWords:
+def _with_preposition(lower: list[str], said: str, *, is_copula: bool) -> PropertyWords:
     """As "walked on", "is moored at" and "located in"."""
     first = lower[0]
     if is_copula or first in _PARTICIPLES:
         is_past = first == "born"
         one, more = ("was", "were") if is_past else ("is", "are")
-        return RelationWords(does=(Verb(f"{one} {said}", f"{more} {said}", one, more, said, behind=said),))
+        return PropertyWords(does=(Verb(f"{one} {said}", f"{more} {said}", one, more, said, behind=said),))
     base = _ACTIVE.get(first) or (first[:-2] if first.endswith("ed") else None)
     if base is None:
-        return RelationWords()
-    return RelationWords(does=(_verb_of(base, said),))
+        return PropertyWords()
+    return PropertyWords(does=(_verb_of(base, said),))
 
 
 def _verb_of(base: str, said: str) -> Verb:
@@ -347,7 +347,7 @@ def _singular(noun: str) -> str:
     return " ".join([*before, last])
 
 
-def _with_family(own: RelationWords) -> RelationWords:
+def _with_family(own: PropertyWords) -> PropertyWords:
     """The words and those of the families that their own words are in."""
     found = own
     for noun in own.nouns:
@@ -356,15 +356,15 @@ def _with_family(own: RelationWords) -> RelationWords:
         event = next((root(word) for word in words if root(word) in _EVENTS), None) if kind else None
         if event is not None:
             verbs = _EVENTS[event].get(kind, ())
-            found = found.with_more(RelationWords(does=verbs))
+            found = found.with_more(PropertyWords(does=verbs))
             continue
         nouns, converse, verbs, is_turned = _families().get(words[-1], ((), (), (), False))
-        extra = RelationWords(nouns, converse, () if is_turned else verbs, verbs if is_turned else ())
+        extra = PropertyWords(nouns, converse, () if is_turned else verbs, verbs if is_turned else ())
         found = found.with_more(extra)
     for verb in own.done:
         for nouns, converse, verbs, is_turned in _families().values():
             if is_turned and verb in verbs:
-                found = found.with_more(RelationWords(nouns, converse, (), verbs))
+                found = found.with_more(PropertyWords(nouns, converse, (), verbs))
                 break
     return found
 
