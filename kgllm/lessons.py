@@ -45,9 +45,12 @@ class Lessons:
         return bool(self.words or self.wordings)
 
     def share(self, wording: str, shape: str) -> float:
-        """How often a reading of this shape was right for a wording, in [0, 1]; 0 for one that was never seen."""
+        """How often a reading of this shape was right for a wording, in [0, 1]; 0 for one that was never seen.
+
+        1 is as often as the one that was right most often, since several readings may be right for one question.
+        """
         seen = self.wordings.get(self.key(wording))
-        return seen.get(shape, 0) / sum(seen.values()) if seen else 0.0
+        return seen.get(shape, 0) / max(seen.values()) if seen else 0.0
 
     @staticmethod
     def key(wording: str) -> str:

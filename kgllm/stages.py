@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from kgllm.recall import recall
 from kgllm.similarity import Vocabulary
 from kgllm.terms import Namespaces, URIRef, n3
 
-__all__ = ["PATIENCE_S", "STAGES", "right_reading", "stages"]
+__all__ = ["PATIENCE_S", "STAGES", "right_reading", "right_readings", "stages"]
 
 PATIENCE_S = 5.0  # for the query of a reading, of which the right one needs a part
 _EXPLAINING_S = 30.0
@@ -137,14 +138,34 @@ def _blamed(question: Question, answer: Answer, scores: Scores, planner: Embedde
 def right_reading(
     question: Question, links: Links, planner: EmbeddedPlanner, *, timeout_s: float = PATIENCE_S
 ) -> tuple[int, Ranked | None]:
-    """The first reading that gives all of the gold and nothing else, and its place among those that find something.
+    """The first of the ``right_readings`` and its place; 0 and ``None`` without any."""
+    return next(right_readings(question, links, planner, timeout_s=timeout_s), (0, None))
 
-    One whose query does not end in time is not it.
+
+def right_readings(
+    question: Question,
+    links: Links,
+    planner: EmbeddedPlanner,
+    *,
+    timeout_s: float = PATIENCE_S,
+    last: int | None = None,
+) -> Iterator[tuple[int, Ranked]]:
+    """The readings that give all of the gold and nothing else, each with its place among those that find something.
+
+    One whose query does not end in time is none of them. With one in hand no further ones than that at the ``last``
+    place are looked at.
     """
     index = planner.vocabulary.index
-    place = 0
+    place, is_found = 0, False
     for ranked in planner.plan(links):
+        if is_found and last is not None and place >= last:
+            return
         try:
+            if is_found and not question.gold.names and ranked.query.form == "select":  # told by its rows alone
+                rows = index.store.select(ranked.query.to_sparql(index.namespaces), timeout_s=timeout_s)
+                if not _is_right(score(Answer("", "", rows=rows, query=ranked.query), question.gold)):
+                    place += bool(rows.rows)
+                    continue
             found = recall(ranked.query, question=question.text, links=[], index=index, timeout_s=timeout_s)
         except DeadlineError:
             continue
@@ -153,8 +174,8 @@ def right_reading(
         place += 1
         answer = Answer(question.text, "", rows=found.rows, query=ranked.query, memory=found.memory)
         if _is_right(score(answer, question.gold)):
-            return place, ranked
-    return 0, None
+            is_found = True
+            yield place, ranked
 
 
 def _not_linked(question: Question, links: Links, namespaces: Namespaces) -> list[URIRef]:

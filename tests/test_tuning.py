@@ -117,7 +117,8 @@ def test_lessons_lie_beside_the_index_and_come_back_whole(tmp_path: Path) -> Non
     lessons = Lessons((Lesson("sweetie", SPOUSE, 0.9, 7),), {"who is person s pal": {"select|>x|": 3, "select|<x|": 1}})
     lessons.write(tmp_path)
     assert Lessons.read(tmp_path) == lessons
-    assert lessons.share("Who is person's pal?", "select|>x|") == 0.75
+    assert lessons.share("Who is person's pal?", "select|>x|") == 1.0
+    assert lessons.share("Who is person's pal?", "select|<x|") == pytest.approx(1 / 3)
     assert lessons.share("Who is person's friend?", "select|>x|") == 0.0
     assert not Lessons.read(tmp_path / "nowhere")
 
@@ -158,6 +159,21 @@ def test_the_command_line_learns_tells_and_forgets(tmp_path: Path, clean_surroun
     assert run("tune", "--forget", "-g", str(graph)).stdout == "nothing had been learned\n"
     assert run("tune", "-g", str(graph)).exit_code == 2
     assert run("tune", "--forget", "--questions", str(file), "-g", str(graph)).exit_code == 2
+
+
+def test_a_reading_that_is_right_by_chance_is_told_by_the_other_questions(
+    open_cached: Callable[..., Assistant], tmp_path: Path
+) -> None:
+    friends = "\n".join(f":p{n} :friend :p{n ^ 1 if n < 24 else (n + 5) % 48} ." for n in range(48))
+    kg = open_cached(family() + "\n:friend rdfs:label 'friend' .\n" + friends)
+    wording = "Who is the companion of {}?"
+    lines = [asked(n, n ^ 1, wording) for n in [*range(14), *range(24, 40)]]  # of the first 14 both are right
+    tuned = kg.tune(written(tmp_path, lines), keep=False)
+    (seen,) = tuned.lessons.wordings.values()
+    counts = {shape.rpartition("/")[2].strip("|"): count for shape, count in seen.items()}
+    assert counts["spouse"] == 30
+    assert counts.get("friend", 0) <= 14
+    assert tuned.lessons.share(next(iter(tuned.lessons.wordings)), max(seen, key=lambda shape: seen[shape])) == 1
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from kgllm.roots import root
 from kgllm.scoring import Scorer
 from kgllm.similarity import IS_NAMED, Vocabulary
 from kgllm.solved import SolvedQuestion, distinct, read_solved, solved_question, write_solved
-from kgllm.stages import right_reading
+from kgllm.stages import right_readings
 from kgllm.terms import URIRef
 from kgllm.tuning.gold import gold_query
 from kgllm.words import is_function_word
@@ -44,6 +44,7 @@ __all__ = ["Tuned", "tune"]
 
 _ROUNDS = 12  # of the expectation and maximisation of the model, which hardly moves after them
 _LEAST, _SURE = 3, 0.6  # questions that a word is in, and the share of them in which it says the relation
+_LOOKED_AT = 4  # readings that find something, among which others may be right beside the first
 _HELD_OUT = 5  # every fifth
 _FEWEST = 20  # questions held out, without which nothing can be told of what helps
 _NOTHING = ""  # what a word says that says no relation
@@ -86,10 +87,12 @@ class Tuned:
 
 @dataclass(frozen=True, slots=True)
 class _Solved:
-    """A question's masked wording, the shape of its right reading, its unknown words, and its relations unsaid."""
+    """A question's masked wordings with the shapes of its right readings; by the first, words unknown and steps unsaid.
 
-    wording: str
-    shape: str
+    Some readings are right by chance; the other questions of a wording tell which.
+    """
+
+    shapes: tuple[tuple[str, str], ...]
     words: tuple[str, ...]
     unsaid: tuple[str, ...]
 
@@ -106,8 +109,9 @@ def tune(workspace: Workspace, questions: Path, *, ask: Ask) -> Tuned:
     examples: list[SolvedQuestion | None] = []
     for number, question in enumerate(asked, start=1):
         links = link(question.text, vocabulary=planner.vocabulary)
-        ranked = right_reading(question, links, planner)[1]
-        solved.append(_solve(ranked, links, planner) if ranked is not None else None)
+        right = [ranked for _, ranked in right_readings(question, links, planner, last=_LOOKED_AT)]
+        ranked = right[0] if right else None
+        solved.append(_solve(right, links, planner) if right else None)
         examples.append(_example(question, ranked, links, index))
         progress("solve", number, len(asked))
     kept_examples = tuple(distinct(one for one in examples if one is not None))
@@ -139,8 +143,9 @@ def _example(question: Question, ranked: Ranked | None, links: Links, index: Ind
     return None if ranked is None else solved_question(links, ranked.query, index=index, accepted_by="evaluation")
 
 
-def _solve(ranked: Ranked, links: Links, planner: EmbeddedPlanner) -> _Solved:
-    """What a question teaches by its right reading."""
+def _solve(right: Sequence[Ranked], links: Links, planner: EmbeddedPlanner) -> _Solved:
+    """What a question teaches by its right readings."""
+    ranked = right[0]
     scorer = Scorer(links, planner.vocabulary)
     is_free = scorer.question.open(list(ranked.sketch.anchors()))
     is_known = scorer.similarities.matrix.max(axis=1, initial=0.0) >= IS_NAMED
@@ -154,8 +159,8 @@ def _solve(ranked: Ranked, links: Links, planner: EmbeddedPlanner) -> _Solved:
         for word, free, known in zip(scorer.words, is_free, is_known, strict=True)
         if free and not known and word.lower.isalpha() and not is_function_word(word.lower)
     )
-    wording = Lessons.key(masked(links, ranked.sketch, planner.ontology))
-    return _Solved(wording, shape(ranked.sketch), words, tuple(str(step.property) for step in unsaid))
+    shapes = {(Lessons.key(masked(links, r.sketch, planner.ontology)), shape(r.sketch)): None for r in right}
+    return _Solved(tuple(shapes), words, tuple(str(step.property) for step in unsaid))
 
 
 def _words(solved: Sequence[_Solved]) -> tuple[Lesson, ...]:
@@ -191,5 +196,6 @@ def _words(solved: Sequence[_Solved]) -> tuple[Lesson, ...]:
 def _wordings(solved: Sequence[_Solved]) -> dict[str, dict[str, int]]:
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for one in solved:
-        counts[one.wording][one.shape] += 1
+        for wording, form in one.shapes:
+            counts[wording][form] += 1
     return {wording: dict(shapes) for wording, shapes in counts.items()}
