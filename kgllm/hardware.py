@@ -9,7 +9,7 @@ import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
 
-__all__ = ["SPECULATION", "SPECULATION_REASON", "Hardware", "find_hardware", "serve_command"]
+__all__ = ["AS_KGLLM_WANTS", "SPECULATION", "SPECULATION_REASON", "Hardware", "find_hardware", "serve_command"]
 
 _MODELS = (
     (27, "Qwen/Qwen3.6-27B"),
@@ -78,6 +78,11 @@ def find_hardware(*, command: str = "nvidia-smi", timeout_s: float = 5) -> Hardw
     return Hardware(gpus, "" if gpus else "nvidia-smi named no GPU with its memory")
 
 
+_OUTPUTS = """--structured-outputs-config '{"backend":"xgrammar","disable_any_whitespace":true}'"""
+AS_KGLLM_WANTS = f"--generation-config vllm {_OUTPUTS}"
+"""Options of ``vllm serve`` for any model: what the request says, and JSON without white space to wander in."""
+
+
 def serve_command(hardware: Hardware) -> str:
     """The shell command by which vLLM serves a model that fits the hardware, as kgllm wants it served.
 
@@ -93,7 +98,7 @@ def serve_command(hardware: Hardware) -> str:
         *([f"-tp {hardware.parallel}"] if model and hardware.parallel > 1 else []),
         f"--max-model-len {32_768 if hardware.gibibytes >= 20 else 16_384}",
         "--enable-prefix-caching --enable-prompt-tokens-details --generation-config vllm",
-        """--structured-outputs-config '{"backend":"xgrammar","disable_any_whitespace":true}'""",
+        _OUTPUTS,
         """--default-chat-template-kwargs '{"enable_thinking": false}'""",
         '--host 127.0.0.1 --api-key "$OPENAI_API_KEY"',
     ]

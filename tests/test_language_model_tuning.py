@@ -188,6 +188,18 @@ def test_what_is_held_out_is_asked_in_the_end_without_examples(
     assert {file.name for file in (tmp_path / "model").iterdir() if file.name.startswith(("kgllm", "check"))} == set()
 
 
+def test_what_was_trained_is_told_with_how_to_serve_it(tmp_path: Path) -> None:
+    graph, out = tmp_path / "family.ttl", tmp_path / "model"
+    graph.write_text(family(), encoding="utf-8")
+    options = ("--language-model", str(out), "--from-scratch", "3m", "--epochs", "1", "--quiet")
+    told = run("tune", "-g", str(graph), "--questions", str(written(tmp_path, worded())), *options).stdout
+    assert "learned 36 plans from 40 questions" in told
+    assert "  epoch 1: held-out loss " in told
+    assert "of 4 held out, without any constraint: 0.000" in told
+    assert "more questions, or with more --epochs" in told
+    assert f"vllm serve {out} --generation-config vllm --structured-outputs-config '" in told
+
+
 def test_a_run_that_was_broken_off_goes_on_with_the_prompts_that_it_wrote(
     open_cached: Callable[..., Assistant], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["tune"]
 
 _SHOWN = 40  # words
+_FEW_RIGHT = 0.5  # of the questions held out
 
 
 @verb("tune")
@@ -105,6 +106,7 @@ def _trained(
     form: str,
 ) -> int:
     from kgllm.display import counted
+    from kgllm.hardware import AS_KGLLM_WANTS
     from kgllm.tuning.language_model import tune_language_model
 
     if (base is None) == (size is None):
@@ -116,15 +118,24 @@ def _trained(
         return 0
     lines = [
         f"{tuned.base}, {tuned.parameters / 1e6:.1f} million parameters: learned {counted(tuned.examples, 'plan')} "
-        f"from {counted(tuned.questions, 'question')} in {tuned.seconds / 60:.0f} min",
+        f"from {counted(tuned.questions, 'question')} in {_lasted(tuned.seconds)}",
         *(f"  epoch {loss['epoch']:g}: held-out loss {loss['held_out_loss']:.4f}" for loss in tuned.losses),
         f"right first of {tuned.asked} held out, without any constraint: {tuned.right:.3f}"
         if tuned.right is not None
         else "every question is asked so often that none was held out",
-        f"vllm serve {folder} serves it; then --base-url http://127.0.0.1:8000/v1 asks it",
+    ]
+    if tuned.right is not None and tuned.right < _FEW_RIGHT:
+        lines.append("that is few: train on more questions, or with more --epochs")
+    lines += [
+        "this serves it; then --base-url http://127.0.0.1:8000/v1 asks it:",
+        f"  vllm serve {folder} {AS_KGLLM_WANTS}",
     ]
     common.terminal.out("\n".join(lines))
     return 0
+
+
+def _lasted(seconds: int) -> str:
+    return f"{seconds} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 def _embedder(common: Common, questions: Path, folder: Path, seed: int, form: str) -> int:
@@ -148,7 +159,7 @@ def _embedder(common: Common, questions: Path, folder: Path, seed: int, form: st
     kept = f"kept in {folder}; --embed-model {folder} uses it, in an index of its own"
     lines = [
         f"{counted(tuned.questions, 'question')}, {tuned.solved:,} of them with a reading that gives the gold: "
-        f"{counted(tuned.pairs, 'pair')} in {tuned.seconds / 60:.0f} min",
+        f"{counted(tuned.pairs, 'pair')} in {_lasted(tuned.seconds)}",
         f"read right first of the {tuned.held_out:,} held out: {tuned.before:.3f} before, {tuned.after:.3f} after",
         "it reads these worse than before, so nothing is kept" if tuned.folder is None else kept,
     ]

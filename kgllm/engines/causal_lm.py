@@ -46,9 +46,15 @@ SIZES: Mapping[str, Shape] = {"3m": Shape(4, 192, 576, 1024), "12m": Shape(6, 38
 """By their millions of parameters."""
 
 
+_SAVE_LEAST = 20  # steps between two checkpoints of little training, whose epochs are shorter
+
+
 @dataclass(frozen=True, slots=True)
 class Training:
-    """How to train: ``rate`` is the highest learning rate, ``batch`` counts conversations, ``save_every`` steps."""
+    """How to train: ``rate`` is the highest learning rate, ``batch`` counts conversations.
+
+    A checkpoint is saved every epoch, and at the latest after ``save_every`` steps.
+    """
 
     epochs: float = 5.0
     batch: int = 16
@@ -253,7 +259,7 @@ def train(
             train_sampling_strategy="random",  # batches of one length have plans of one shape, and teach nothing but it
             eval_strategy="epoch" if held_out else "no",
             save_strategy="steps",
-            save_steps=training.save_every,
+            save_steps=min(training.save_every, max(_SAVE_LEAST, len(conversations) // training.batch)),
             save_total_limit=1,
             logging_strategy="epoch",
             disable_tqdm=True,

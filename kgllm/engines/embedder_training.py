@@ -48,6 +48,7 @@ def train_embedder(
     """
     datasets, _ = needed("datasets", "accelerate", what="tuning an embedder")
     model = load_model(base)
+    model.model_card_data.widget = [{"text": ""}]  # for a page on a hub; else it is computed under a bar of its own
     before = {name: values.clone() for name, values in model.state_dict().items()}
     data = datasets.Dataset.from_dict(
         {
