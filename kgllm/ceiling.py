@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rdflib.paths import Path as RdflibPath
 from rdflib.plugins.sparql.algebra import translateQuery
@@ -27,7 +27,9 @@ from kgllm.similarity import Vocabulary
 from kgllm.terms import Literal, Namespaces, Term, URIRef, n3
 from kgllm.vocabularies import RDF_TYPE, RDFS_SUBCLASS
 
-__all__ = ["POOLS", "Named", "algebra", "ceiling", "gold_names", "named"]
+__all__ = ["POOLS", "Named", "algebra", "ceiling", "gold_names", "named", "read_gold"]
+
+T = TypeVar("T")
 
 _KINDS = ("nodes", "properties", "classes", "values")
 _NEEDED = ("nodes", "properties", "classes")
@@ -123,7 +125,12 @@ def _missing(gold: Named, handles: Handles) -> dict[str, list[Term]]:
 
 
 def gold_names(question: Question, namespaces: Namespaces) -> Named | None:
-    """What the question's gold query names; ``None`` where there is no query that can be read.
+    """What the question's gold query names; ``None`` where there is no query that can be read."""
+    return read_gold(question, namespaces, named)
+
+
+def read_gold(question: Question, namespaces: Namespaces, read: Callable[[str], T]) -> T | None:
+    """The question's gold query as ``read`` makes it of its text; ``None`` where there is none that it can read.
 
     The prefixes of the graph need not be declared.
     """
@@ -131,7 +138,7 @@ def gold_names(question: Question, namespaces: Namespaces) -> Named | None:
         return None
     known = "".join(f"PREFIX {prefix}: <{iri}>\n" for prefix, iri in namespaces.prefixes.items())
     try:
-        return named(known + question.sparql)
+        return read(known + question.sparql)
     except Exception:  # rdflib raises bare ones for what it cannot translate
         return None
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from kgllm.ceiling import read_gold
 from kgllm.errors import KgllmError
 from kgllm.evaluate import right_first
 from kgllm.index import Index
@@ -30,7 +31,7 @@ from kgllm.similarity import IS_NAMED, Vocabulary
 from kgllm.solved import SolvedQuestion, distinct, read_solved, solved_question, write_solved
 from kgllm.stages import right_readings
 from kgllm.terms import URIRef
-from kgllm.tuning.gold import gold_query
+from kgllm.tuning.sparql_to_query import compiled
 from kgllm.words import is_function_word
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def tune(workspace: Workspace, questions: Path, *, ask: Ask) -> Tuned:
 
 def _example(question: Question, ranked: Ranked | None, links: Links, index: Index) -> SolvedQuestion | None:
     """A question with the query of its gold, or with that of its right reading; ``None`` for neither."""
-    query = gold_query(question, index.namespaces)
+    query = read_gold(question, index.namespaces, compiled)
     if query is not None:
         found = solved_question(links, query, index=index, accepted_by="evaluation")
         if found is not None:

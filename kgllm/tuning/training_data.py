@@ -10,6 +10,7 @@ from typing import Any
 
 from kgllm.answer import Answer
 from kgllm.briefing import Briefing, brief
+from kgllm.ceiling import read_gold
 from kgllm.errors import BackendError, DeadlineError
 from kgllm.evaluate import score
 from kgllm.index import Index
@@ -24,7 +25,7 @@ from kgllm.query_schema import Handles, PlanError
 from kgllm.questions import Question
 from kgllm.recall import recall
 from kgllm.stages import PATIENCE_S, right_reading
-from kgllm.tuning.gold import gold_query
+from kgllm.tuning.sparql_to_query import compiled
 
 __all__ = ["Reader", "TrainingExample", "training_examples"]
 
@@ -135,7 +136,7 @@ def _write(question: Question, planner: EmbeddedPlanner, model: Reader, briefing
 
 def _right_queries(question: Question, links: Links, planner: EmbeddedPlanner) -> Iterator[Query]:
     """The gold query, then that of the first reading that gives the gold."""
-    gold = gold_query(question, planner.vocabulary.index.namespaces)
+    gold = read_gold(question, planner.vocabulary.index.namespaces, compiled)
     if gold is not None:
         yield gold
     _, ranked = right_reading(question, links, planner)
