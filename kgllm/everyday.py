@@ -68,6 +68,7 @@ predecessor | precede previous
 email mail | contact reach
 phone telephone | call contact reach
 address street | live reside
+date year | release publish issue appear happen occur hold
 colour color |
 """
 _ALL, _HEAD = 0.8, 0.7  # of a name whose every word is in the line, and of one whose head alone is

@@ -37,7 +37,7 @@ from kgllm.coverage import WordTable
 from kgllm.descriptions import Description, Value, describe_graph, values_of
 from kgllm.errors import BackendError, DamagedIndexError
 from kgllm.generations import save_array
-from kgllm.names import NameIndex, NameRow
+from kgllm.names import NameIndex, NameRow, without_note
 from kgllm.ontology import Ontology
 from kgllm.ontology_reading import read_ontology
 from kgllm.protocols import Embedder, GraphStore, Hit, Progress, VectorIndex, Vectors
@@ -47,7 +47,7 @@ from kgllm.words import fixed_phrases
 
 __all__ = ["Index", "IndexSettings", "fill_generation"]
 
-FORMAT = 6
+FORMAT = 7
 _ENUMERATED = 40  # distinct values of a property that is taken to name kinds of things: countries, states, degrees
 _MOST_ENUMERATED = 400
 _REORDERED = 50  # descriptions nearest in meaning that search looks at word by word; 400 find no more
@@ -428,7 +428,9 @@ def _words_said(description: Description) -> str:
 def _name_rows(descriptions: Sequence[Description], values: Sequence[Value]) -> Iterable[NameRow]:
     for row, description in enumerate(descriptions):
         for name, language in description.names:
-            yield NameRow(row, name, language or None, float(description.popularity))
+            short = without_note(name) if description.kind == "node" else ""
+            for each in filter(None, (name, short)):
+                yield NameRow(row, each, language or None, float(description.popularity))
     for row, value in enumerate(values, start=len(descriptions)):
         yield NameRow(row, str(value.literal), value.literal.language, float(value.count))
 

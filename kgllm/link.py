@@ -28,6 +28,7 @@ _LONGEST_NAME = 14  # tokens
 _FUZZY_CUT = 0.86  # similarity below which a name with typos is taken for another name
 _CANDIDATES = 6
 SURE = 0.6  # score from which a mention names something
+_WITHOUT_NOTE = 0.9  # of a name whose note in brackets is left out: "Thriller" is rather what has just that name
 _REFERRED = 0.85  # score of the likeliest node that a word refers back to
 _SCHEMA_LIKE = 0.5  # similarity to a class or property from which a word alone is taken to mean that, and no node
 _EDGES = frozenset(".,;:?!'\"()[]{}«»“”„‘’…–—-") | {"'s", "’s"}
@@ -211,7 +212,7 @@ def _exact_mentions(
     spans: dict[tuple[int, int], str] = {}
     for first in range(len(tokens)):
         for last in range(first + 1, min(len(tokens), first + _LONGEST_NAME) + 1):
-            if last - first > 1 and (tokens[first].text in _EDGES or tokens[last - 1].text in _EDGES):
+            if last - first > 1 and not _is_stretch([token.text for token in tokens[first:last]]):
                 continue
             normal = normalise(question[tokens[first].start : tokens[last - 1].end])
             if normal:
@@ -228,6 +229,12 @@ def _exact_mentions(
         if candidates:
             mentions.append(Mention(text, first, last, candidates))
     return mentions
+
+
+def _is_stretch(texts: Sequence[str]) -> bool:
+    """Whether no mark stands at an edge of several tokens, unless it closes a bracket that opened among them."""
+    closes = texts[-1] == ")" and "(" in texts[1:-1]
+    return texts[0] not in _EDGES and (closes or texts[-1] not in _EDGES)
 
 
 def _forms(normal: str) -> list[str]:
@@ -266,6 +273,8 @@ def _candidates(
             score *= 0.9  # a node of that name says more than a string
         if description is not None and description.kind != "node":
             score *= 0.8
+        if description is not None and match.name not in dict(description.names):
+            score *= _WITHOUT_NOTE
         if not question.islower() and text[:1].islower() and match.name[:1].isupper():
             score *= 0.55
         known = best.get(match.row)

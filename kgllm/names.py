@@ -19,7 +19,7 @@ from urllib.parse import quote
 from kgllm.errors import BackendError, DamagedIndexError
 from kgllm.words import is_function_word
 
-__all__ = ["NameIndex", "NameMatch", "NameRow", "normalise"]
+__all__ = ["NameIndex", "NameMatch", "NameRow", "normalise", "without_note"]
 
 _LONGEST_NAME = 300  # characters; what is longer is a description
 _NAMESAKES = 100  # names of one normal form that a look-up gives: the weightiest
@@ -96,6 +96,16 @@ def normalise(text: str) -> str:
     text = text.casefold()
     normal = " ".join(_SEPARATING.sub(" ", text).split())
     return normal or " ".join(text.split())
+
+
+def without_note(name: str) -> str:
+    """What stands before the note in brackets that tells a name from its namesakes; empty if there is none.
+
+    >>> without_note("Thriller (Michael Jackson album)"), without_note("Thriller")
+    ('Thriller', '')
+    """
+    short, _, note = name.rpartition(" (")
+    return short if note.endswith(")") and note.count(")") == 1 else ""
 
 
 _SEPARATING = re.compile(r"(?:(?![+#])[\x00-\x2f\x3a-\x60\x7b-\x7f]|(?<![a-z0-9+#\x80-\U0010ffff])[+#])+")

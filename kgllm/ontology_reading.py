@@ -81,6 +81,7 @@ def read_ontology(
     classes = {c for c in {*_classes(axioms), *instances} if not is_vocabulary(c)}
     properties = _properties(axioms) | {p for p in signatures if not is_vocabulary(p)}
     texts = _read_texts(stores, classes | properties, languages, timeout_s)
+    _tell_apart(properties, texts.names)
     return Ontology(
         {iri: _make_class(iri, axioms, texts, instances.get(iri, 0)) for iri in sorted(classes)},
         {iri: _make_property(iri, axioms, texts, signatures.get(iri, [])) for iri in sorted(properties)},
@@ -207,6 +208,19 @@ class _Texts:
     def of(self, iri: URIRef) -> tuple[str, tuple[str, ...], str]:
         names = self.names.get(iri) or [readable(local_name(iri))]
         return names[0], tuple(dict.fromkeys(names)), self.descriptions.get(iri, "")
+
+
+def _tell_apart(properties: Iterable[URIRef], names: dict[URIRef, list[str]]) -> None:
+    """Put the local name before a label that several properties have, as one of them has it by mistake."""
+    bearers: dict[str, list[URIRef]] = defaultdict(list)
+    for iri in properties:
+        if names.get(iri):
+            bearers[names[iri][0].casefold()].append(iri)
+    for label, alike in bearers.items():
+        for iri in alike if len(alike) > 1 else ():
+            own = readable(local_name(iri))
+            if own.casefold() != label and own.replace(" ", "").isalpha():  # a code says nothing
+                names[iri].insert(0, own)
 
 
 def _read_texts(

@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from kgllm.errors import InputError, KgllmError, SourceNotFoundError
 from kgllm.protocols import GraphStore
+from kgllm.sources import near
 from kgllm.terms import Literal, Term, URIRef, clean, parse_term
 from kgllm.vocabularies import FALSE, TRUE
 
@@ -137,7 +138,7 @@ def opened(file: Path) -> Iterator[IO[str]]:
         with opener(file, "rt", encoding="utf-8") as text:
             yield text
     except FileNotFoundError:
-        raise SourceNotFoundError(f"there is no file {file}") from None
+        raise SourceNotFoundError(f"there is no file {file}", try_next=near(file)) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read", why=str(error)) from None
 

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from kgllm.errors import InputError, SourceNotFoundError
 
-__all__ = ["FORMATS", "Source", "SourceLike", "file_fingerprint", "format_of", "resolve"]
+__all__ = ["FORMATS", "Source", "SourceLike", "file_fingerprint", "format_of", "near", "resolve"]
 
 FORMATS = {
     ".ttl": "TURTLE",
@@ -114,7 +114,7 @@ def _files(part: str | Path) -> list[Path]:
     matches = [Path(match) for match in glob.glob(str(path), recursive=True)]
     files = [file for file in matches if file.is_file()]
     if not files:
-        raise SourceNotFoundError(f"there is no file, folder or glob {part}", try_next=_near(path))
+        raise SourceNotFoundError(f"there is no file, folder or glob {part}", try_next=near(path))
     return [_rdf_file(file) for file in files]
 
 
@@ -134,7 +134,8 @@ def _extensions() -> str:
     return " ".join(FORMATS) + ", each also .gz"
 
 
-def _near(path: Path) -> str:
+def near(path: Path) -> str:
+    """What to try in the place of a file that is not there."""
     folder = path.parent
     names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
     close = difflib.get_close_matches(path.name, names, n=3, cutoff=0.6)

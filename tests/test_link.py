@@ -18,6 +18,8 @@ ex:hall a ex:Building ; rdfs:label "Town Hall 12" . ex:road a ex:Road ; rdfs:lab
 ex:road_66 a ex:Road ; rdfs:label "Route 66" .
 ex:loop_sensor a ex:Part ; rdfs:label "Loop Sensor" . ex:paris a ex:City ; rdfs:label "Paris" ; ex:country ex:france .
 ex:paris_texas a ex:City ; rdfs:label "Paris" . ex:france rdfs:label "France" .
+ex:fame_film a ex:Film ; rdfs:label "Fame (1980 film)" ; ex:city ex:new_york ; ex:star ex:irene ; ex:code "F" .
+ex:fame a ex:Song ; rdfs:label "Fame" . ex:low a ex:Album ; rdfs:label "Low Tide (David Bowie album)" .
 """
 Linked = Callable[[str], Links]
 
@@ -48,6 +50,9 @@ def named(links: Links) -> dict[str, str]:
         ("Did Route have 77 lanes?", {"Route": "road"}),
         ("What was York 77 years ago?", {"York": "york"}),
         ("Where is Atlantis?", {}),
+        ("Where was Low Tide made?", {"Low Tide": "low"}),
+        ("Where was Low Tide (David Bowie album) made?", {"Low Tide (David Bowie album)": "low"}),
+        ("Where was Low Tide (the single) made?", {"Low Tide": "low"}),
         ("", {}),
     ],
 )
@@ -62,6 +67,13 @@ def test_a_name_of_two_has_both_as_candidates_the_better_connected_first(linked:
     (paris,) = [m for m in linked("Which country is Paris in?").mentions if m.text == "Paris"]
     assert [c.description.iri.removeprefix(EX) for c in paris.candidates if c.description] == ["paris", "paris_texas"]
     assert all(0 < candidate.score <= 1 for candidate in paris.candidates)
+
+
+def test_what_has_just_that_name_goes_before_what_has_it_with_a_note(linked: Linked) -> None:
+    (mention,) = linked("Where was Fame made?").named()
+    assert [c.term().removeprefix(EX) for c in mention.candidates] == ["fame", "fame_film"]
+    (mention,) = linked("Where was Fame (1980 film) made?").named()
+    assert [c.term().removeprefix(EX) for c in mention.candidates] == ["fame_film"]
 
 
 def test_a_quoted_value_is_linked_as_a_value(linked: Linked) -> None:

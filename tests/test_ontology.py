@@ -47,6 +47,23 @@ def read(tmp_path: Path) -> Iterator[Read]:
         store.close()
 
 
+def test_of_two_properties_with_one_label_the_local_name_tells_which(read: Read) -> None:
+    ontology = read("""
+        ex:member rdfs:label "name" . ex:name rdfs:label "Name" . ex:writtenBy rdfs:label "author" .
+        ex:P_31 rdfs:label "kind" . ex:P_32 rdfs:label "kind" .
+        ex:a ex:member ex:b ; ex:name "a" ; ex:P_31 ex:c ; ex:P_32 ex:c ; ex:writtenBy ex:b .
+    """)
+    named = {iri.removeprefix("http://example.org/"): p.names for iri, p in ontology.properties.items()}
+    assert named == {
+        "member": ("member", "name"),
+        "name": ("Name",),
+        "P_31": ("kind",),
+        "P_32": ("kind",),
+        "writtenBy": ("author",),
+    }
+    assert ontology.properties[ex("member")].label == "member"
+
+
 def test_each_domain_is_an_axiom_and_a_union_is_one(read: Read) -> None:
     ontology = read("""
         ex:flies rdfs:domain ex:Pilot, ex:Bird ; rdfs:range [ a owl:Class ; owl:unionOf ( ex:Plane ex:Kite ) ] .

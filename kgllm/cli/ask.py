@@ -17,6 +17,7 @@ from kgllm.cli.following import follow
 from kgllm.cli.forms import as_json, as_turtle
 from kgllm.cli.verbs import ABSTAINED, Cid, Common, Continue, NoCache, NoLog, verb
 from kgllm.errors import InputError, KgllmError, QuestionError, SourceNotFoundError
+from kgllm.sources import near
 
 if TYPE_CHECKING:
     from kgllm.answer import Answer
@@ -138,9 +139,7 @@ def _from_jsonl(file: Path) -> Iterator[_Asked]:
     try:
         opened = nullcontext(sys.stdin) if str(file) == "-" else file.open(encoding="utf-8", errors="replace")
     except FileNotFoundError:
-        raise SourceNotFoundError(
-            f"there is no file {file}", try_next="name a file of one JSON object a line"
-        ) from None
+        raise SourceNotFoundError(f"there is no file {file}", try_next=near(file)) from None
     except OSError as error:
         raise InputError(f"{file} cannot be read", why=str(error.strerror)) from None
     with opened as lines:

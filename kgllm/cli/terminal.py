@@ -10,7 +10,7 @@ from typing import TextIO
 
 from kgllm.errors import KgllmError
 
-__all__ = ["Terminal", "told"]
+__all__ = ["Terminal", "lasted", "told"]
 
 _DIM, _RED, _PLAIN = "\x1b[2m", "\x1b[31m", "\x1b[0m"
 _BAR = 24  # characters
@@ -25,6 +25,7 @@ class Terminal:
         self.verbose = verbose
         self._stage = ""
         self._stage_started = 0.0
+        self._stage_began_with = 0
         self._drawn = 0.0
         self._bar_is_up = False
 
@@ -74,7 +75,7 @@ class Terminal:
         now = time.monotonic()
         is_new = stage != self._stage
         if is_new:
-            self._stage, self._stage_started = stage, now
+            self._stage, self._stage_started, self._stage_began_with = stage, now, done
         if not sys.stderr.isatty():
             if is_new:
                 print(f"{stage} …", file=sys.stderr, flush=True)  # noqa: T201
@@ -105,13 +106,23 @@ class Terminal:
             return f"{stage} …"
         filled = _BAR * done // total
         spent = now - self._stage_started
-        left = f"{round(spent / done * (total - done))} s left" if done and spent > 1 else ""
+        seen = done - self._stage_began_with
+        left = f"{lasted(spent / seen * (total - done))} left" if seen > 0 and spent > 1 else ""
         return f"{stage} {'━' * filled}{'╌' * (_BAR - filled)} {done:,} of {total:,}  {left}"
 
     def _clear_bar(self) -> None:
         if self._bar_is_up:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)  # noqa: T201
             self._bar_is_up = False
+
+
+def lasted(seconds: float) -> str:
+    """A length of time as one would say it.
+
+    >>> lasted(40), lasted(1_560)
+    ('40 s', '26 min')
+    """
+    return f"{round(seconds)} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 def told(error: KgllmError) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kgllm.cli.forms import as_json
+from kgllm.cli.terminal import lasted
 from kgllm.cli.verbs import Common, verb
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ def tune(
             "--embedder", metavar="FOLDER", help="Tune the embedding model on the questions, for --embed-model."
         ),
     ] = None,
-    epochs: Annotated[float | None, typer.Option("--epochs", min=0.01, help="How often it sees each question.")] = None,
+    epochs: Annotated[
+        float | None, typer.Option("--epochs", min=0.01, help="With --language-model: how often it sees each question.")
+    ] = None,
     accept: Annotated[
         str | None,
         typer.Option("--accept", metavar="ID", help="Keep a logged question as solved: last, or a run's id."),
@@ -118,7 +121,7 @@ def _trained(
         return 0
     lines = [
         f"{tuned.base}, {tuned.parameters / 1e6:.1f} million parameters: learned {counted(tuned.examples, 'plan')} "
-        f"from {counted(tuned.questions, 'question')} in {_lasted(tuned.seconds)}",
+        f"from {counted(tuned.questions, 'question')} in {lasted(tuned.seconds)}",
         *(f"  epoch {loss['epoch']:g}: held-out loss {loss['held_out_loss']:.4f}" for loss in tuned.losses),
         f"right first of {tuned.asked} held out, without any constraint: {tuned.right:.3f}"
         if tuned.right is not None
@@ -132,10 +135,6 @@ def _trained(
     ]
     common.terminal.out("\n".join(lines))
     return 0
-
-
-def _lasted(seconds: int) -> str:
-    return f"{seconds} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 def _embedder(common: Common, questions: Path, folder: Path, seed: int, form: str) -> int:
@@ -159,7 +158,7 @@ def _embedder(common: Common, questions: Path, folder: Path, seed: int, form: st
     kept = f"kept in {folder}; --embed-model {folder} uses it, in an index of its own"
     lines = [
         f"{counted(tuned.questions, 'question')}, {tuned.solved:,} of them with a reading that gives the gold: "
-        f"{counted(tuned.pairs, 'pair')} in {_lasted(tuned.seconds)}",
+        f"{counted(tuned.pairs, 'pair')} in {lasted(tuned.seconds)}",
         f"read right first of the {tuned.held_out:,} held out: {tuned.before:.3f} before, {tuned.after:.3f} after",
         "it reads these worse than before, so nothing is kept" if tuned.folder is None else kept,
     ]

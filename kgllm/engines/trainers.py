@@ -26,12 +26,22 @@ def needed(*modules: str, what: str) -> list[Any]:
 
 
 def tell_steps(trainer: Any, progress: Progress) -> None:
-    """Have a trainer tell its steps, and print nothing to standard output."""
+    """Have a trainer tell its steps, where it goes on from, and each held-out loss; and print nothing itself."""
     transformers: Any = import_module("transformers")
 
     class Told(transformers.TrainerCallback):  # type: ignore[misc]
+        stage = "train"
+
+        def on_train_begin(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+            if state.global_step:
+                self.stage = f"train on from step {state.global_step:,}"
+
         def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
-            progress("train", state.global_step, state.max_steps)
+            progress(self.stage, state.global_step, state.max_steps)
+
+        def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **rest: Any) -> None:
+            self.stage = f"train, held-out loss {metrics['eval_loss']:.4f}"
+            progress(self.stage, state.global_step, state.max_steps)
 
     trainer.remove_callback(transformers.PrinterCallback)
     trainer.add_callback(Told())
