@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from kgllm import Assistant, InputError
-from kgllm.engines import embedder_training
-from kgllm.engines.embedder_training import Pair, train_embedder
+from kgllm.engines.embedder_training import Pair, Schedule, train_embedder
 from kgllm.engines.sentence_transformers import DEFAULT_MODEL, SentenceTransformersEmbedder, load_model
 from kgllm.questions import Question
 from kgllm.tuning import embedder
@@ -42,7 +41,8 @@ def margin(model: SentenceTransformersEmbedder) -> float:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Mapping[float, SentenceTransformersEmbedder]:
     place = tmp_path_factory.mktemp("models")
     folders = {part: place / str(part) for part in (0.0, 0.5, 1.0)}
-    train_embedder(DEFAULT_MODEL, PAIRS * 12, folders, seed=0, progress=silent)
+    schedule = Schedule(batch=32, epochs=3, most_steps=150, rate=2e-5)
+    train_embedder(DEFAULT_MODEL, PAIRS * 12, folders, schedule=schedule, seed=0, progress=silent)
     return {part: SentenceTransformersEmbedder(str(folder)) for part, folder in folders.items()}
 
 
@@ -63,6 +63,19 @@ def test_what_was_trained_is_exported_as_any_model(
     assert trained[1.0].dimension == trained[0.0].dimension
     assert np.allclose(np.linalg.norm(trained[1.0].embed(["the Moon"]), axis=1), 1.0, atol=1e-5)
     trained[1.0].export(tmp_path)
+
+
+def test_layers_that_are_to_stay_do(tmp_path: Path) -> None:
+    pairs = [Pair(pair.text, pair.same) for pair in PAIRS]
+    schedule = Schedule(batch=8, epochs=9, most_steps=3, rate=1e-3, layers=3, tokens=16)
+    train_embedder(DEFAULT_MODEL, pairs, {1.0: tmp_path / "model"}, schedule=schedule, seed=0, progress=silent)
+    model, base = load_model(str(tmp_path / "model")), load_model(DEFAULT_MODEL)
+    before = base.state_dict()
+    changed = {name for name, weights in model.state_dict().items() if not np.allclose(weights, before[name])}
+    assert changed
+    assert not [name for name in changed if "word_embeddings" in name or "layer.2." in name]
+    assert [name for name in changed if "layer.3." in name]
+    assert model.max_seq_length == base.max_seq_length
 
 
 def made(kg: Assistant, count: int = 60) -> list[Question]:
@@ -105,7 +118,7 @@ def test_too_few_questions_and_a_folder_that_is_taken_are_errors(demo: Assistant
 def test_the_command_writes_a_model_that_an_index_is_built_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedder_training, "_MOST_STEPS", 2)
+    monkeypatch.setattr(embedder, "_SCHEDULE", Schedule(batch=32, epochs=1, most_steps=2, rate=2e-5))
     questions, folder = str(tmp_path / "made.jsonl"), tmp_path / "tuned"
     assert on_demo("tune", "--make-questions", questions, "--count", "60", "--quiet").exit_code == 0
     done = on_demo("tune", "--questions", questions, "--embedder", str(folder), "--json", "--quiet")

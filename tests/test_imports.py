@@ -25,6 +25,7 @@ WIRING = {
     "checking",  # loads the file that it is given
     "tuning.language_model",  # trains the model that it is given
     "tuning.embedder",
+    "tuning.own_names",
 }
 GUARD = "engines.guard"  # looks at a text, and is no engine
 WORKSPACE = {"workspace"}

@@ -13,7 +13,9 @@ from kgllm.cli.verbs import Common, verb
 
 if TYPE_CHECKING:
     from kgllm.terms import Namespaces
+    from kgllm.tuning.embedder import TunedEmbedder
     from kgllm.tuning.from_questions import Tuned
+    from kgllm.tuning.own_names import TunedOnNames
 
 __all__ = ["tune"]
 
@@ -43,7 +45,9 @@ def tune(
     embedder: Annotated[
         Path | None,
         typer.Option(
-            "--embedder", metavar="FOLDER", help="Tune the embedding model on the questions, for --embed-model."
+            "--embedder",
+            metavar="FOLDER",
+            help="Tune the embedding model, for --embed-model: on the questions, or without any on the graph's names.",
         ),
     ] = None,
     epochs: Annotated[
@@ -67,10 +71,13 @@ def tune(
 ) -> int:
     """Learn from questions with known answers how people ask about a graph. Formats: text, json, ttl (of words)."""
     form = common.chosen_format("text", "json", "ttl")
-    if sum([questions is not None, make_questions is not None, accept is not None, forget]) != 1:
-        raise typer.BadParameter("give one of --questions FILE, --make-questions FILE, --accept ID and --forget")
-    if (embedder is not None or language_model is not None) and questions is None:
-        raise typer.BadParameter("--embedder and --language-model go with --questions FILE")
+    others = sum([make_questions is not None, accept is not None, forget])
+    if others + (questions is not None or embedder is not None) != 1:
+        raise typer.BadParameter(
+            "give one of --questions FILE, --make-questions FILE, --embedder FOLDER, --accept ID and --forget"
+        )
+    if language_model is not None and questions is None:
+        raise typer.BadParameter("--language-model goes with --questions FILE")
     if embedder is not None and language_model is not None:
         raise typer.BadParameter("give one of --embedder FOLDER and --language-model FOLDER")
     if language_model is None and (base is not None or from_scratch is not None or epochs is not None):
@@ -81,10 +88,10 @@ def tune(
         return _made(common, make_questions, count, seed, form)
     if accept is not None:
         return _accepted(common, accept, form)
-    if questions is None:
-        return _forgotten(common, form)
     if embedder is not None:
         return _embedder(common, questions, embedder, seed, form)
+    if questions is None:
+        return _forgotten(common, form)
     if language_model is not None:
         return _trained(common, questions, language_model, base, from_scratch, epochs, form)
     with common.assistant() as assistant:
@@ -137,31 +144,41 @@ def _trained(
     return 0
 
 
-def _embedder(common: Common, questions: Path, folder: Path, seed: int, form: str) -> int:
+def _embedder(common: Common, questions: Path | None, folder: Path, seed: int, form: str) -> int:
     from kgllm.display import counted
     from kgllm.questions import read_questions
     from kgllm.tuning.embedder import tune_embedder
+    from kgllm.tuning.own_names import TunedOnNames, tune_on_names
 
+    base, progress = common.settings.embed_model, common.terminal.progress
     with common.assistant() as assistant:
         index, languages = assistant.index, assistant.workspace.settings.languages
-        tuned = tune_embedder(
-            index,
-            read_questions(questions, index.store, languages=languages),
-            folder,
-            base=common.settings.embed_model,
-            seed=seed,
-            progress=common.terminal.progress,
-        )
+        if questions is None:
+            tuned: TunedEmbedder | TunedOnNames = tune_on_names(index, folder, base=base, seed=seed, progress=progress)
+        else:
+            asked = read_questions(questions, index.store, languages=languages)
+            tuned = tune_embedder(index, asked, folder, base=base, seed=seed, progress=progress)
     if form == "json":
         common.terminal.out(as_json(tuned.to_json()))
         return 0
+    shares = f"{tuned.before:.3f} before, {tuned.after:.3f} after"
+    took = f"{counted(tuned.pairs, 'pair')} in {lasted(tuned.seconds)}"
+    if isinstance(tuned, TunedOnNames):
+        lines = [
+            f"names and descriptions of {counted(tuned.nodes, 'thing')}: {took}",
+            f"of {counted(tuned.held_out, 'name')} held out, those with their own description among the first ten of "
+            f"{tuned.among:,}: {shares}",
+        ]
+        lost = "it finds no more of them than before"
+    else:
+        solved = f"{tuned.solved:,} of them with a reading that gives the gold"
+        lines = [
+            f"{counted(tuned.questions, 'question')}, {solved}: {took}",
+            f"read right first of the {tuned.held_out:,} held out: {shares}",
+        ]
+        lost = "it reads these worse than before"
     kept = f"kept in {folder}; --embed-model {folder} uses it, in an index of its own"
-    lines = [
-        f"{counted(tuned.questions, 'question')}, {tuned.solved:,} of them with a reading that gives the gold: "
-        f"{counted(tuned.pairs, 'pair')} in {lasted(tuned.seconds)}",
-        f"read right first of the {tuned.held_out:,} held out: {tuned.before:.3f} before, {tuned.after:.3f} after",
-        "it reads these worse than before, so nothing is kept" if tuned.folder is None else kept,
-    ]
+    lines.append(f"{lost}, so nothing is kept" if tuned.folder is None else kept)
     common.terminal.out("\n".join(lines))
     return 0
 

@@ -7,6 +7,7 @@ of the other pairs of a batch (van den Oord, Li and Vinyals, 2018). What comes o
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,26 +20,43 @@ from kgllm.errors import InputError
 from kgllm.protocols import Progress
 from kgllm.terms import clean
 
-__all__ = ["Pair", "train_embedder"]
+__all__ = ["Pair", "Schedule", "move_model", "train_embedder"]
 
-_BATCH = 32
-_EPOCHS = 3
-_RATE = 2e-5
-_MOST_STEPS = 150
 _WARMING = 0.1  # share of the steps in which the rate rises
 
 
 @dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long and how fast to train, and how many ``layers`` from below, and the words' vectors with them, stay.
+
+    ``tokens`` are as many of a text as it reads while it trains.
+    """
+
+    batch: int
+    epochs: int
+    most_steps: int
+    rate: float
+    layers: int = 0
+    tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Pair:
-    """A text, what means the same, and what does not."""
+    """A text, what means the same, and what does not; that is left out of all of them or of none."""
 
     text: str
     same: str
-    other: str
+    other: str = ""
 
 
 def train_embedder(
-    base: str, pairs: Sequence[Pair], folders: Mapping[float, Path], *, seed: int, progress: Progress
+    base: str,
+    pairs: Sequence[Pair],
+    folders: Mapping[float, Path],
+    *,
+    schedule: Schedule,
+    seed: int,
+    progress: Progress,
 ) -> None:
     """Train a model on at least two pairs, and write it to each folder as it is at that part of the way, in [0, 1].
 
@@ -50,32 +68,43 @@ def train_embedder(
     model = load_model(base)
     model.model_card_data.widget = [{"text": ""}]  # for a page on a hub; else it is computed under a bar of its own
     before = {name: values.clone() for name, values in model.state_dict().items()}
-    data = datasets.Dataset.from_dict(
-        {
-            "anchor": [pair.text for pair in pairs],
-            "positive": [pair.same for pair in pairs],
-            "negative": [pair.other for pair in pairs],
-        }
-    )
+    columns = {"anchor": [pair.text for pair in pairs], "positive": [pair.same for pair in pairs]}
+    if any(pair.other for pair in pairs):
+        columns["negative"] = [pair.other for pair in pairs]
+    data = datasets.Dataset.from_dict(columns)
     with quiet_transformers(), quiet_datasets():
-        _train(model, data, seed=seed, progress=progress)
+        _train(model, data, schedule, seed=seed, progress=progress)
         after = {name: values.to("cpu", copy=True) for name, values in model.state_dict().items()}
         model.to("cpu")
         for part, folder in folders.items():
             _write(model, _mixed(before, after, part), folder)
 
 
-def _train(model: Any, data: Any, *, seed: int, progress: Progress) -> None:
+def move_model(trained: Path, folder: Path) -> None:
+    """Put a model that was written into a folder that holds nothing. Raises ``InputError`` if it cannot be written."""
+    try:
+        shutil.copytree(trained, folder, dirs_exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{clean(str(folder))} cannot be written", why=clean(str(error)), try_next="name a folder of yours"
+        ) from error
+
+
+def _train(model: Any, data: Any, schedule: Schedule, *, seed: int, progress: Progress) -> None:
     from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
-    steps = min(_MOST_STEPS, max(1, _EPOCHS * len(data) // _BATCH))
+    steps = min(schedule.most_steps, max(1, schedule.epochs * len(data) // schedule.batch))
+    both_ways = "negative" not in data.column_names  # then either of a pair may be the text that is asked with
+    directions: Any = ("query_to_doc", "doc_to_query") if both_ways else ("query_to_doc",)
+    read, model.max_seq_length = model.max_seq_length, schedule.tokens or model.max_seq_length
+    still = _below(model, schedule.layers)
     with tempfile.TemporaryDirectory() as folder:
         arguments = SentenceTransformerTrainingArguments(
             output_dir=folder,
             max_steps=steps,
-            per_device_train_batch_size=min(_BATCH, len(data)),
-            learning_rate=_RATE,
+            per_device_train_batch_size=min(schedule.batch, len(data)),
+            learning_rate=schedule.rate,
             warmup_steps=round(_WARMING * steps),
             batch_sampler="no_duplicates",
             dataloader_pin_memory=False,
@@ -91,11 +120,28 @@ def _train(model: Any, data: Any, *, seed: int, progress: Progress) -> None:
             model=model,
             args=arguments,
             train_dataset=data,
-            loss=MultipleNegativesRankingLoss(model),
+            loss=MultipleNegativesRankingLoss(model, directions=directions, partition_mode="per_direction"),
         )
         tell_steps(trainer, progress)
+        for parameter in still:
+            parameter.requires_grad_(False)
         trainer.train()
+        for parameter in still:
+            parameter.requires_grad_(True)
+    model.max_seq_length = read
     model.eval()
+
+
+def _below(model: Any, layers: int) -> list[Any]:
+    """The weights of the lowest layers of a transformer, and those of its words, if there are more layers than that."""
+    from torch.nn import Embedding, ModuleList
+
+    parts = list(model.modules())
+    stack = max((part for part in parts if isinstance(part, ModuleList)), key=len, default=())
+    if not 0 < layers < len(stack):
+        return []
+    still = [*stack[:layers], *(part for part in parts if isinstance(part, Embedding))]
+    return [weights for part in still for weights in part.parameters()]
 
 
 def _mixed(before: Mapping[str, Any], after: Mapping[str, Any], part: float) -> dict[str, Any]:

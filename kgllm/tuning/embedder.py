@@ -7,7 +7,6 @@ questions is held out, and the tuned model is kept only if the planner then read
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from kgllm.engines.embedder_training import Pair, train_embedder
+from kgllm.engines.embedder_training import Pair, Schedule, move_model, train_embedder
 from kgllm.engines.sentence_transformers import DEFAULT_MODEL, SentenceTransformersEmbedder
 from kgllm.errors import InputError
 from kgllm.export import check_new
@@ -28,10 +27,10 @@ from kgllm.protocols import Progress
 from kgllm.questions import Question
 from kgllm.similarity import Vocabulary
 from kgllm.stages import right_reading
-from kgllm.terms import clean
 
 __all__ = ["TunedEmbedder", "tune_embedder"]
 
+_SCHEDULE = Schedule(batch=32, epochs=3, most_steps=150, rate=2e-5)
 _PARTS = (0.5, 1.0)  # of the way from the model before; the shorter one wins where both read as well
 _HELD_OUT = 5  # every fifth
 _FEWEST = 20  # questions whose right reading is known, under which there is nothing to learn
@@ -110,7 +109,7 @@ def tune_embedder(
     before = _read_right(index, held)
     with tempfile.TemporaryDirectory() as place:
         trained = {part: Path(place) / str(part) for part in _PARTS}
-        train_embedder(base, pairs, trained, seed=seed, progress=progress)
+        train_embedder(base, pairs, trained, schedule=_SCHEDULE, seed=seed, progress=progress)
         shares: dict[float, float] = {}
         for number, (part, where) in enumerate(trained.items(), start=1):
             shares[part] = _read_right(index.speaking(SentenceTransformersEmbedder(str(where))), held)
@@ -118,7 +117,7 @@ def tune_embedder(
         part = max(shares, key=lambda part: (shares[part], -part))
         is_kept = shares[part] >= before
         if is_kept:
-            _move(trained[part], folder)
+            move_model(trained[part], folder)
     seconds = round(time.monotonic() - began)
     return TunedEmbedder(
         folder if is_kept else None,
@@ -132,15 +131,6 @@ def tune_embedder(
         part,
         seconds,
     )
-
-
-def _move(trained: Path, folder: Path) -> None:
-    try:
-        shutil.copytree(trained, folder, dirs_exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{clean(str(folder))} cannot be written", why=clean(str(error)), try_next="name a folder of yours"
-        ) from error
 
 
 def _solved(question: Question, planner: EmbeddedPlanner) -> Iterator[_Solved]:
