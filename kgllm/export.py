@@ -114,11 +114,18 @@ def _content(memory: WorkingMemoryGraph, ending: str) -> bytes:
 
 
 def check_new(folder: Path) -> None:
-    """Raises ``InputError`` for a folder that holds something, or for what is none."""
+    """Raises ``InputError`` for a folder that holds something, for what is none, and for what cannot be made."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(
             f"{clean(str(folder))} is there already", why="a model is not written over", try_next="name a new folder"
         )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.rmdir()
+    except OSError as error:
+        raise InputError(
+            f"{clean(str(folder))} cannot be made", why=clean(str(error)), try_next="name a folder of yours"
+        ) from error
 
 
 def write_whole(file: Path, content: bytes) -> None:

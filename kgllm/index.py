@@ -231,6 +231,8 @@ class Index:
             score = match.score
             if match.name.islower() or match.name not in text:
                 score *= min(1.0, 2 * len(match.name) / len(text))
+            if match.is_short:
+                score *= _SAME_NAME
             if score < _SAME_NAME:
                 meaning = by_meaning.get(description.iri)
                 score = (score + (meaning.score if meaning else 0.0)) / 2
@@ -428,9 +430,9 @@ def _words_said(description: Description) -> str:
 def _name_rows(descriptions: Sequence[Description], values: Sequence[Value]) -> Iterable[NameRow]:
     for row, description in enumerate(descriptions):
         for name, language in description.names:
-            short = without_note(name) if description.kind == "node" else ""
-            for each in filter(None, (name, short)):
-                yield NameRow(row, each, language or None, float(description.popularity))
+            yield NameRow(row, name, language or None, float(description.popularity))
+            if description.kind == "node" and (short := without_note(name)):
+                yield NameRow(row, short, language or None, float(description.popularity), is_short=True)
     for row, value in enumerate(values, start=len(descriptions)):
         yield NameRow(row, str(value.literal), value.literal.language, float(value.count))
 

@@ -218,7 +218,7 @@ def _exact_mentions(
             if normal:
                 spans[first, last] = normal
     variants = {normal: _forms(normal) for normal in set(spans.values())}
-    matches = index.names.exact(list({form for forms in variants.values() for form in forms}))
+    matches = index.names.exact(list({form for forms in variants.values() for form in forms}), shortened=True)
     mentions = []
     for (first, last), normal in spans.items():
         same = [(match, form == normal) for form in variants[normal] for match in matches.get(form, ())]
@@ -273,7 +273,7 @@ def _candidates(
             score *= 0.9  # a node of that name says more than a string
         if description is not None and description.kind != "node":
             score *= 0.8
-        if description is not None and match.name not in dict(description.names):
+        if match.is_short:
             score *= _WITHOUT_NOTE
         if not question.islower() and text[:1].islower() and match.name[:1].isupper():
             score *= 0.55

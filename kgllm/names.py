@@ -62,12 +62,16 @@ FROM (SELECT rowid FROM words WHERE words MATCH ? ORDER BY rank LIMIT ?) AS foun
 
 @dataclass(frozen=True, slots=True)
 class NameRow:
-    """A name to index: ``row`` is the caller's number of what bears it; namesakes with more ``weight`` go first."""
+    """A name to index: ``row`` is the caller's number of what bears it; namesakes with more ``weight`` go first.
+
+    The weight is at least 0. A name that ``is_short`` goes after all that are somebody's whole name.
+    """
 
     row: int
     name: str
     lang: str | None
     weight: float
+    is_short: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,12 @@ class NameMatch:
     name: str
     lang: str | None
     score: float
-    weight: float
+    weight: float  # below 0 for a name without its note in brackets
+
+    @property
+    def is_short(self) -> bool:
+        """Whether what bears the name has a note behind it."""
+        return self.weight < 0
 
 
 def normalise(text: str) -> str:
@@ -99,7 +108,7 @@ def normalise(text: str) -> str:
 
 
 def without_note(name: str) -> str:
-    """What stands before the note in brackets that tells a name from its namesakes; empty if there is none.
+    """What stands before the last note in brackets, which tells a name from its namesakes; empty if there is none.
 
     >>> without_note("Thriller (Michael Jackson album)"), without_note("Thriller")
     ('Thriller', '')
@@ -176,7 +185,7 @@ class NameIndex:
             connection.executemany(
                 "INSERT INTO name (row, name, normal, lang, weight) VALUES (?, ?, ?, ?, ?)",
                 (
-                    (row.row, name, normal, row.lang, row.weight)
+                    (row.row, name, normal, row.lang, -1 / (1 + row.weight) if row.is_short else row.weight)
                     for row in rows
                     if (normal := normalise(name := _encodable(row.name)))
                 ),
@@ -209,14 +218,19 @@ class NameIndex:
         with self._lock:
             self._connection.close()
 
-    def exact(self, normals: Sequence[str]) -> dict[str, list[NameMatch]]:
-        """The names of each normal form that is one of a name, the weightiest first, at most a hundred each."""
+    def exact(self, normals: Sequence[str], *, shortened: bool = False) -> dict[str, list[NameMatch]]:
+        """The names of each normal form that is one of a name, the weightiest first, at most a hundred each.
+
+        Short ones are given besides whole ones if ``shortened``, else only where there is no whole one.
+        """
         found: dict[str, list[NameMatch]] = {}
         wanted = json.dumps([_encodable(normal) for normal in dict.fromkeys(normals)])
         for normal, row, name, lang, weight in self._fetch(_EXACT, (wanted, _NAMESAKES)):
             found.setdefault(normal, []).append(NameMatch(row, name, lang, 1.0, weight))
-        for matches in found.values():
+        for normal, matches in found.items():
             matches.sort(key=lambda match: -match.weight)
+            if not shortened and not matches[0].is_short:
+                found[normal] = [match for match in matches if not match.is_short]
         return found
 
     def abbreviated(self, text: str) -> list[NameMatch]:
@@ -244,7 +258,8 @@ class NameIndex:
 
     def _ranked(self, text: str, *, k: int, likeness: Callable[[str, str], float]) -> list[NameMatch]:
         normal = normalise(_encodable(text))
-        best: dict[int, NameMatch] = {match.row: match for match in reversed(self.exact([normal]).get(normal, []))}
+        same = self.exact([normal], shortened=True).get(normal, [])
+        best: dict[int, NameMatch] = {match.row: match for match in reversed(same)}
         for row, name, candidate, lang, weight in self._candidates(normal):
             score = likeness(normal, candidate) / 100
             if row not in best or best[row].score < score:

@@ -5,7 +5,7 @@ Domains, ranges, disjointness and the class tree are read where they are stated 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -211,16 +211,18 @@ class _Texts:
 
 
 def _tell_apart(properties: Iterable[URIRef], names: dict[URIRef, list[str]]) -> None:
-    """Put the local name before a label that several properties have, as one of them has it by mistake."""
+    """Let properties of one label answer to their local names too, so far as these are words and no other's name."""
     bearers: dict[str, list[URIRef]] = defaultdict(list)
     for iri in properties:
-        if names.get(iri):
-            bearers[names[iri][0].casefold()].append(iri)
-    for label, alike in bearers.items():
-        for iri in alike if len(alike) > 1 else ():
-            own = readable(local_name(iri))
-            if own.casefold() != label and own.replace(" ", "").isalpha():  # a code says nothing
-                names[iri].insert(0, own)
+        for name in {name.casefold() for name in names.get(iri, [])}:
+            bearers[name].append(iri)
+    alike = {iri for iri in properties if names.get(iri) and len(bearers[names[iri][0].casefold()]) > 1}
+    own = {iri: readable(local_name(iri)).casefold() for iri in alike}
+    shared = Counter(own.values())
+    for iri, name in own.items():
+        is_words = name.replace(" ", "").replace("-", "").isalpha()  # a code says nothing
+        if is_words and name not in bearers and shared[name] == 1:
+            names[iri].append(name)
 
 
 def _read_texts(

@@ -67,7 +67,7 @@ def test_what_was_trained_is_exported_as_any_model(
 
 def test_layers_that_are_to_stay_do(tmp_path: Path) -> None:
     pairs = [Pair(pair.text, pair.same) for pair in PAIRS]
-    schedule = Schedule(batch=8, epochs=9, most_steps=3, rate=1e-3, layers=3, tokens=16)
+    schedule = Schedule(batch=8, epochs=9, most_steps=3, rate=1e-3, frozen=3, tokens=16)
     train_embedder(DEFAULT_MODEL, pairs, {1.0: tmp_path / "model"}, schedule=schedule, seed=0, progress=silent)
     model, base = load_model(str(tmp_path / "model")), load_model(DEFAULT_MODEL)
     before = base.state_dict()

@@ -111,3 +111,8 @@ def test_two_words_for_a_relation_lead_back_only_where_that_is_asked(
     family: Assistant, question: str, names: set[str]
 ) -> None:
     assert set(named(family, question)) == names
+
+
+def test_a_date_of_nothing_in_particular_is_when_a_thing_came_out() -> None:
+    assert {root("released"), root("published"), root("held")} <= everyday_words("date").keys()
+    assert root("released") not in everyday_words("date of birth")

@@ -81,3 +81,11 @@ def test_a_quoted_value_is_linked_as_a_value(linked: Linked) -> None:
     assert code.candidates[0].kind == "value"
     assert code.candidates[0].value is not None
     assert str(code.candidates[0].value.literal) == "YRK-1"
+
+
+def test_search_finds_what_has_just_that_name_before_what_has_it_with_a_note(
+    open_cached: Callable[..., Assistant],
+) -> None:
+    hits = open_cached(PLACES).search("Fame", k=2)
+    assert [hit.iri.removeprefix(EX) for hit in hits] == ["fame", "fame_film"]
+    assert hits[0].score > hits[1].score > 0.8

@@ -202,3 +202,23 @@ def test_an_index_is_not_built_over_a_file_that_is_there(tmp_path: Path) -> None
     NameIndex.build(tmp_path / "n", rows(FILMS)).close()
     with pytest.raises(BackendError, match="cannot be written"):
         NameIndex.build(tmp_path / "n", rows(FILMS))
+
+
+def test_a_short_name_goes_after_whole_ones_and_by_itself_only_where_there_is_none(tmp_path: Path) -> None:
+    index = NameIndex.build(
+        tmp_path / "names.sqlite",
+        [
+            NameRow(0, "Fame", None, 9.0, is_short=True),
+            NameRow(1, "Fame", None, 0.0),
+            NameRow(2, "Fame", None, 900.0, is_short=True),
+            NameRow(3, "Low", None, 9.0, is_short=True),
+        ],
+    )
+    found = index.exact(["fame", "low"], shortened=True)
+    assert [match.row for match in found["fame"]] == [1, 2, 0]
+    assert [match.is_short for match in found["fame"]] == [False, True, True]
+    assert {normal: [m.row for m in matches] for normal, matches in index.exact(["fame", "low"]).items()} == {
+        "fame": [1],
+        "low": [3],
+    }
+    assert [match.row for match in index.search("Fame", k=1)] == [1]

@@ -24,12 +24,18 @@ WORDS = "anchor boat cabin deck engine flag galley hatch island jetty keel ladde
 
 def glossary() -> str:
     """45 things of a ship with two names and a description each."""
-    lines = ["@prefix ex: <http://example.org/> . @prefix skos: <http://www.w3.org/2004/02/skos/core#> ."]
+    lines = [
+        "@prefix ex: <http://example.org/> . @prefix skos: <http://www.w3.org/2004/02/skos/core#> .",
+        "@prefix owl: <http://www.w3.org/2002/07/owl#> . @prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .",
+    ]
     for number, word in enumerate(WORDS * 3):
         lines.append(
             f'ex:t{number} a ex:Term ; skos:prefLabel "{word} {number}"@en ; skos:altLabel "{word}-bit {number}"@en ; '
-            f'skos:definition "what a sailor of rank {number} calls the {word} of a ship"@en .'
+            f'skos:altLabel "Teil {number}"@de ; skos:definition "what a sailor of rank {number} calls the {word}"@en .'
         )
+    lines.append(
+        'ex:part a owl:ObjectProperty ; rdfs:label "part" ; rdfs:comment "what is in it" . ex:t1 ex:part ex:t2 .'
+    )
     return "\n".join(lines)
 
 
@@ -53,6 +59,21 @@ def test_a_model_that_finds_more_is_kept(terms: Assistant, tmp_path: Path, monke
     assert (tuned.before, tuned.after) == (0.5, 0.7)
     assert tuned.folder == tmp_path / "model"
     assert SentenceTransformersEmbedder(str(tuned.folder)).dimension == terms.index.embedder.dimension
+
+
+def test_names_of_other_languages_are_not_learned(
+    terms: Assistant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned: list[str] = []
+    monkeypatch.setattr(own_names, "_found", shares(0.5, 0.5, 0.5, 0.5))
+    monkeypatch.setattr(
+        own_names, "train_embedder", lambda base, pairs, *_, **__: learned.extend(p.text for p in pairs)
+    )
+    tune_on_names(terms.index, tmp_path / "model", languages=("en",))
+    assert len(learned) == 86
+    assert not [name for name in learned if name.startswith("Teil")]
+    tune_on_names(terms.index, tmp_path / "model", languages=("de",))
+    assert len([name for name in learned if name.startswith("Teil")]) == 43
 
 
 @pytest.mark.parametrize("after", [0.5, 0.3])

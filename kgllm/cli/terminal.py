@@ -119,10 +119,12 @@ class Terminal:
 def lasted(seconds: float) -> str:
     """A length of time as one would say it.
 
-    >>> lasted(40), lasted(1_560)
-    ('40 s', '26 min')
+    >>> lasted(40), lasted(1_560), lasted(9_000)
+    ('40 s', '26 min', '2.5 h')
     """
-    return f"{round(seconds)} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+    if seconds < 100:
+        return f"{round(seconds)} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6_000 else f"{seconds / 3_600:.1f} h"
 
 
 def told(error: KgllmError) -> str:

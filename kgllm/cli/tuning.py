@@ -66,7 +66,7 @@ def tune(
     ] = None,
     count: Annotated[int, typer.Option("--count", min=1, help="With --make-questions: so many.")] = 2_000,
     seed: Annotated[
-        int, typer.Option("--seed", help="With --make-questions and --embedder: another one, other chances.")
+        int, typer.Option("--seed", min=0, help="With --make-questions and --embedder: another one, other chances.")
     ] = 0,
 ) -> int:
     """Learn from questions with known answers how people ask about a graph. Formats: text, json, ttl (of words)."""
@@ -74,7 +74,7 @@ def tune(
     others = sum([make_questions is not None, accept is not None, forget])
     if others + (questions is not None or embedder is not None) != 1:
         raise typer.BadParameter(
-            "give one of --questions FILE, --make-questions FILE, --embedder FOLDER, --accept ID and --forget"
+            "give --questions FILE, --embedder FOLDER or both; or --make-questions FILE, --accept ID or --forget"
         )
     if language_model is not None and questions is None:
         raise typer.BadParameter("--language-model goes with --questions FILE")
@@ -154,7 +154,9 @@ def _embedder(common: Common, questions: Path | None, folder: Path, seed: int, f
     with common.assistant() as assistant:
         index, languages = assistant.index, assistant.workspace.settings.languages
         if questions is None:
-            tuned: TunedEmbedder | TunedOnNames = tune_on_names(index, folder, base=base, seed=seed, progress=progress)
+            tuned: TunedEmbedder | TunedOnNames = tune_on_names(
+                index, folder, languages=languages, base=base, seed=seed, progress=progress
+            )
         else:
             asked = read_questions(questions, index.store, languages=languages)
             tuned = tune_embedder(index, asked, folder, base=base, seed=seed, progress=progress)

@@ -27,17 +27,14 @@ _WARMING = 0.1  # share of the steps in which the rate rises
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How long and how fast to train, and how many ``layers`` from below, and the words' vectors with them, stay.
+    """How long and how fast to train, and how much of the model."""
 
-    ``tokens`` are as many of a text as it reads while it trains.
-    """
-
-    batch: int
+    batch: int  # pairs a step
     epochs: int
     most_steps: int
-    rate: float
-    layers: int = 0
-    tokens: int | None = None
+    rate: float  # at its highest
+    frozen: int = 0  # layers, the lowest; the vectors of tokens with them
+    tokens: int | None = None  # of a text that are read while it trains; None: as many as the model reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +94,10 @@ def _train(model: Any, data: Any, schedule: Schedule, *, seed: int, progress: Pr
     steps = min(schedule.most_steps, max(1, schedule.epochs * len(data) // schedule.batch))
     both_ways = "negative" not in data.column_names  # then either of a pair may be the text that is asked with
     directions: Any = ("query_to_doc", "doc_to_query") if both_ways else ("query_to_doc",)
-    read, model.max_seq_length = model.max_seq_length, schedule.tokens or model.max_seq_length
-    still = _below(model, schedule.layers)
+    frozen = _lowest(model, schedule.frozen)
+    reads = model.max_seq_length
+    if schedule.tokens is not None and schedule.tokens < reads:
+        model.max_seq_length = schedule.tokens
     with tempfile.TemporaryDirectory() as folder:
         arguments = SentenceTransformerTrainingArguments(
             output_dir=folder,
@@ -123,25 +122,26 @@ def _train(model: Any, data: Any, schedule: Schedule, *, seed: int, progress: Pr
             loss=MultipleNegativesRankingLoss(model, directions=directions, partition_mode="per_direction"),
         )
         tell_steps(trainer, progress)
-        for parameter in still:
-            parameter.requires_grad_(False)
+        for weights in frozen:
+            weights.requires_grad_(False)
         trainer.train()
-        for parameter in still:
-            parameter.requires_grad_(True)
-    model.max_seq_length = read
+        for weights in frozen:
+            weights.requires_grad_(True)
+    if model.max_seq_length != reads:
+        model.max_seq_length = reads
     model.eval()
 
 
-def _below(model: Any, layers: int) -> list[Any]:
-    """The weights of the lowest layers of a transformer, and those of its words, if there are more layers than that."""
+def _lowest(model: Any, layers: int) -> list[Any]:
+    """The weights of so many of a transformer's lowest layers, and those below them; none if it has no more layers."""
     from torch.nn import Embedding, ModuleList
 
     parts = list(model.modules())
     stack = max((part for part in parts if isinstance(part, ModuleList)), key=len, default=())
     if not 0 < layers < len(stack):
         return []
-    still = [*stack[:layers], *(part for part in parts if isinstance(part, Embedding))]
-    return [weights for part in still for weights in part.parameters()]
+    lowest = [*(part for part in parts if isinstance(part, Embedding)), *stack[:layers]]
+    return [weights for part in lowest for weights in part.parameters()]
 
 
 def _mixed(before: Mapping[str, Any], after: Mapping[str, Any], part: float) -> dict[str, Any]:

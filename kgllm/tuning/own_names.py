@@ -27,17 +27,19 @@ from kgllm.protocols import Embedder, Progress
 
 __all__ = ["TunedOnNames", "tune_on_names"]
 
-_SCHEDULE = Schedule(batch=64, epochs=3, most_steps=700, rate=4e-5, layers=3, tokens=64)
+_SCHEDULE = Schedule(batch=64, epochs=3, most_steps=700, rate=4e-5, frozen=3, tokens=64)  # benchmarks/search.py
+_MOST_PAIRS = _SCHEDULE.batch * _SCHEDULE.most_steps  # that are seen
 _MOST_NAMES = 3  # of a node, the label first
 _HELD_OUT = 20  # every twentieth
 _MOST_HELD = 500
 _AMONG = 5_000  # descriptions that a name is to find its own among, those held out included
 _FIRST = 10
+_AT_ONCE = 5_000  # rows of the index
 
 
 @dataclass(frozen=True, slots=True)
 class TunedOnNames:
-    """What an embedder learned from: ``pairs`` of a name and a description, of so many ``nodes``.
+    """What an embedder learned from: ``pairs`` of a name and a description, of so many ``nodes`` and classes.
 
     ``before`` and ``after`` are the shares of the ``held_out`` names that have their own description among the first
     ten of ``among``. ``folder`` is ``None`` where that became no better, and nothing was kept.
@@ -62,28 +64,29 @@ def tune_on_names(
     index: Index,
     folder: Path,
     *,
+    languages: Sequence[str] = ("en", ""),
     base: str | None = None,
     seed: int = 0,
     progress: Progress = lambda stage, done, total: None,
 ) -> TunedOnNames:
     """Tune a model on the names and descriptions of a graph, and write it as a folder that ``--embed-model`` takes.
 
-    ``base`` is what it starts from: the default model, a folder, or a model hub's name. The same graph and seed give
-    the same model on the same machine. Raises ``InputError`` for a folder that holds something, or for a graph with too
-    few descriptions; ``BackendError`` without the extra ``tune``, ``EmbedderError`` for the base.
+    Names are learned in some ``languages``, those without one among them. ``base`` is what it starts from: the default
+    model, a folder, or a model hub's name. The same graph and seed give the same model on the same machine. Raises
+    ``InputError`` for a folder that holds something or cannot be made, or for a graph with too few descriptions;
+    ``BackendError`` without the extra ``tune``, ``EmbedderError`` for the base.
     """
     began, base = time.monotonic(), base or DEFAULT_MODEL
     check_new(folder)
-    described = [d for d in index.descriptions(range(len(index))).values() if d.description and d.kind != "property"]
+    described = _described(index, np.random.default_rng(seed))
     if len(described) < ENOUGH_PAIRS:
         raise InputError(
             f"the graph describes {len(described):,} things, and {ENOUGH_PAIRS:,} are the least",
             why="what is learned is which name goes with which description",
             try_next="kgllm tune --questions FILE --embedder FOLDER learns from questions",
         )
-    order = [described[place] for place in np.random.default_rng(seed).permutation(len(described))]
-    held, learned = _apart(order)
-    pairs = [Pair(name, d.description) for d in learned for name in _names(d)]
+    held, learned = _apart(described)
+    pairs = [Pair(name, d.description) for d in learned for name in _names(d, languages)][:_MOST_PAIRS]
     among = [d.description for d in (*held, *learned)][:_AMONG]
     with tempfile.TemporaryDirectory() as place:
         trained = Path(place) / "trained"
@@ -108,21 +111,32 @@ def tune_on_names(
     )
 
 
+def _described(index: Index, random: np.random.Generator) -> list[Description]:
+    """Nodes and classes that are described, drawn by chance, as many as could be learned from."""
+    rows = random.permutation(len(index)).tolist()
+    found: list[Description] = []
+    for start in range(0, len(rows), _AT_ONCE):
+        some = index.descriptions(rows[start : start + _AT_ONCE])
+        found += [d for row in rows[start : start + _AT_ONCE] if (d := some[row]).description and d.kind != "property"]
+        if len(found) >= _MOST_PAIRS + _MOST_HELD:
+            break
+    return found
+
+
 def _apart(described: Sequence[Description]) -> tuple[list[Description], list[Description]]:
-    """Those held out, and those learned from."""
-    count = min(_MOST_HELD, len(described) // _HELD_OUT)
-    return list(described[:count]), list(described[count:])
+    """Those held out, and those learned from, none of which is described in the same words."""
+    held = list(described[: min(_MOST_HELD, len(described) // _HELD_OUT)])
+    texts = {d.description for d in held}
+    return held, [d for d in described[len(held) :] if d.description not in texts]
 
 
-def _names(description: Description) -> list[str]:
-    return list(dict.fromkeys(name for name, _ in description.names))[:_MOST_NAMES]
+def _names(description: Description, languages: Sequence[str]) -> list[str]:
+    names = {name: None for name, language in description.names if language.split("-")[0] in {*languages, ""}}
+    return list(names)[:_MOST_NAMES] or [description.label]
 
 
 def _found(embedder: Embedder, held: Sequence[Description], among: Sequence[str]) -> float:
-    """The share of things whose label has their own description among the first.
-
-    It is at the same place of ``among``.
-    """
+    """The share of labels that have their own description among the first; ``among[i]`` is that of ``held[i]``."""
     likeness = embedder.embed([d.label for d in held]) @ embedder.embed(among).T
     own = likeness[np.arange(len(held)), np.arange(len(held))]
     return float(((likeness > own[:, None]).sum(axis=1) < _FIRST).mean())
