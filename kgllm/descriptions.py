@@ -18,12 +18,14 @@ from kgllm.ontology_reading import whole
 from kgllm.protocols import GraphStore, Kind
 from kgllm.terms import Literal, URIRef, local_name, readable
 
-__all__ = ["Description", "Value", "describe_graph", "values_of"]
+__all__ = ["Description", "Value", "describe_graph", "enumerated", "values_of"]
 
 DESCRIPTION_CAP = 2000  # characters; the default model reads 256 tokens, and the name stands first
 _STRONGEST_FACTS = 6
 _VALUE_CAP = 80  # characters; longer literals are prose, which no question quotes
 _VALUES_PER_PROPERTY = 20_000
+_ENUMERATED = 40  # distinct values of a property that is taken to name kinds of things: countries, states, degrees
+_MOST_ENUMERATED = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,11 @@ class Description:
     types: tuple[URIRef, ...]
     popularity: int
     text: str
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether it is a node that has only its IRI to be called by, and is not described."""
+        return self.kind == "node" and not self.description and self.names == _called_by_iri(self.iri)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +119,15 @@ def values_of(store: GraphStore, ontology: Ontology, *, timeout_s: float = 600) 
             if isinstance(o, Literal) and str(o).strip() and _is_string(o.datatype):
                 values.append(Value(prop.iri, o, int(str(n))))
     return values
+
+
+def enumerated(values: Sequence[Value]) -> list[Value]:
+    """The values of the properties that have few, the commonest first: what a word may mean without being it."""
+    by_property: dict[URIRef, list[Value]] = defaultdict(list)
+    for value in values:
+        by_property[value.property].append(value)
+    few = [value for found in by_property.values() if len(found) <= _ENUMERATED for value in found]
+    return sorted(few, key=lambda value: (-value.count, value.literal))[:_MOST_ENUMERATED]
 
 
 def _is_string(datatype: URIRef | None) -> bool:
@@ -205,8 +221,7 @@ def _describe_term(
 
 
 def _describe_node(iri: URIRef, draft: _Draft, ontology: Ontology, facts: Sequence[str]) -> Description:
-    own = readable(local_name(iri)) or str(iri)
-    names = [(text, language) for _, text, language in sorted(draft.names)] or [(local_name(iri), ""), (own, "")]
+    names = [(text, language) for _, text, language in sorted(draft.names)] or _called_by_iri(iri)
     label = names[0][0]
     description = min(draft.descriptions)[1] if draft.descriptions else ""
     kind = ", ".join(ontology.label(c) for c in draft.types[:2])
@@ -224,6 +239,12 @@ def _describe_node(iri: URIRef, draft: _Draft, ontology: Ontology, facts: Sequen
         draft.popularity,
         text[:DESCRIPTION_CAP],
     )
+
+
+def _called_by_iri(iri: URIRef) -> tuple[tuple[str, str], ...]:
+    """The names of a node that has none: the end of its IRI, and that in words."""
+    own = readable(local_name(iri)) or str(iri)
+    return tuple(dict.fromkeys([(local_name(iri), ""), (own, "")]))
 
 
 def _strongest_facts(

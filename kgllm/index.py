@@ -20,7 +20,6 @@ import hashlib
 import json
 import sqlite3
 import time
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -34,7 +33,7 @@ from numpy.typing import NDArray
 import kgllm
 from kgllm.adapter import ENOUGH_PAIRS, MOST_PAIRS, adapted, draw_together, with_neighbours
 from kgllm.coverage import WordTable
-from kgllm.descriptions import Description, Value, describe_graph, values_of
+from kgllm.descriptions import Description, Value, describe_graph, enumerated, values_of
 from kgllm.errors import BackendError, DamagedIndexError
 from kgllm.generations import save_array
 from kgllm.names import NameIndex, NameRow, without_note
@@ -48,13 +47,12 @@ from kgllm.words import fixed_phrases
 __all__ = ["Index", "IndexSettings", "fill_generation"]
 
 FORMAT = 7
-_ENUMERATED = 40  # distinct values of a property that is taken to name kinds of things: countries, states, degrees
-_MOST_ENUMERATED = 400
 _REORDERED = 50  # descriptions nearest in meaning that search looks at word by word; 400 find no more
 _COVERAGE = 0.5  # its weight beside the cosine; between 0.4 and 0.55 it makes no difference (benchmarks/search.py)
 _SAME_NAME = 0.9  # likeness from which a name is the text, perhaps mistyped
 _MOST_EDGES = 1_000_000  # between nodes; a graph with more is searched without its neighbours
 _NO_NEIGHBOURS = (RDF_TYPE, *(OWL + apart for apart in ("disjointWith", "complementOf", "differentFrom")))
+_BARE = 0.85  # of what has neither a label nor a description: a web page, the head of an ontology; 0.7 is as well
 _ABBREVIATES = 0.8  # score of a name that a word in capitals has the initials of
 
 
@@ -210,13 +208,15 @@ class Index:
         """Nodes, classes and properties by name and by meaning, the better of the two scores each, best first.
 
         The meaning is that of the whole text and that of its single words. A text in capitals may be the initials of a
-        name.
+        name. What the graph says nothing of counts less.
         """
         best: dict[URIRef, Hit] = {hit.iri: hit for hit in self._by_meaning(text, k=max(k, _REORDERED))}
         for hit in [*self._by_name(text, best, k=k), *self._abbreviated(text)]:
             if hit.iri not in best or hit.score > best[hit.iri].score:
                 best[hit.iri] = hit
-        return sorted(best.values(), key=lambda hit: (-hit.score, hit.iri))[:k]
+        bare = {description.iri for description in self.described(best).values() if description.is_bare}
+        hits = [replace(hit, score=_BARE * hit.score) if hit.iri in bare else hit for hit in best.values()]
+        return sorted(hits, key=lambda hit: (-hit.score, hit.iri))[:k]
 
     def _by_name(self, text: str, by_meaning: Mapping[URIRef, Hit], *, k: int) -> list[Hit]:
         """What has a name like the text; one that is not nearly the same counts half, and the meaning the other half.
@@ -435,15 +435,6 @@ def _name_rows(descriptions: Sequence[Description], values: Sequence[Value]) -> 
                 yield NameRow(row, short, language or None, float(description.popularity), is_short=True)
     for row, value in enumerate(values, start=len(descriptions)):
         yield NameRow(row, str(value.literal), value.literal.language, float(value.count))
-
-
-def enumerated(values: Sequence[Value]) -> list[Value]:
-    """The values of the properties that have few, the commonest first: what a word may mean without being it."""
-    by_property: dict[URIRef, list[Value]] = defaultdict(list)
-    for value in values:
-        by_property[value.property].append(value)
-    few = [value for found in by_property.values() if len(found) <= _ENUMERATED for value in found]
-    return sorted(few, key=lambda value: (-value.count, value.literal))[:_MOST_ENUMERATED]
 
 
 def _phrases(ontology: Ontology, values: Sequence[Value]) -> list[str]:

@@ -133,3 +133,10 @@ def test_names_that_are_stated_apart_are_one_name_but_only_where_there_is_no_oth
 def test_a_given_name_without_a_family_name_stands_alone(tmp_path: Path) -> None:
     people = Described(tmp_path, 'ex:ada ex:givenName "Ada" . ex:bob ex:givenName "Bob" ; ex:familyName "Ross" .\n')
     assert (people["ada"].label, people["bob"].label) == ("Ada", "Bob Ross")
+
+
+def test_what_has_only_its_iri_is_bare(cities: Described) -> None:
+    assert cities["LinzOnTheDanube"].is_bare
+    assert not cities["Graz"].is_bare, "it has a label, if in another language"
+    assert not cities["Austria"].is_bare, "it has an official name"
+    assert not cities["City"].is_bare, "it is a class"
