@@ -41,7 +41,6 @@ def tell_steps(trainer: Any, progress: Progress) -> None:
 
         def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **rest: Any) -> None:
             self.stage = f"train, held-out loss {metrics['eval_loss']:.4f}"
-            progress(self.stage, state.global_step, state.max_steps)
 
     trainer.remove_callback(transformers.PrinterCallback)
     trainer.add_callback(Told())
