@@ -208,15 +208,14 @@ class Index:
         """Nodes, classes and properties by name and by meaning, the better of the two scores each, best first.
 
         The meaning is that of the whole text and that of its single words. A text in capitals may be the initials of a
-        name. What the graph says nothing of counts less.
+        name. What the graph says nothing of goes further behind, with the score that it has.
         """
         best: dict[URIRef, Hit] = {hit.iri: hit for hit in self._by_meaning(text, k=max(k, _REORDERED))}
         for hit in [*self._by_name(text, best, k=k), *self._abbreviated(text)]:
             if hit.iri not in best or hit.score > best[hit.iri].score:
                 best[hit.iri] = hit
-        bare = {description.iri for description in self.described(best).values() if description.is_bare}
-        hits = [replace(hit, score=_BARE * hit.score) if hit.iri in bare else hit for hit in best.values()]
-        return sorted(hits, key=lambda hit: (-hit.score, hit.iri))[:k]
+        standing = {iri: _BARE if found.is_bare else 1.0 for iri, found in self.described(best).items()}
+        return sorted(best.values(), key=lambda hit: (-standing[hit.iri] * hit.score, hit.iri))[:k]
 
     def _by_name(self, text: str, by_meaning: Mapping[URIRef, Hit], *, k: int) -> list[Hit]:
         """What has a name like the text; one that is not nearly the same counts half, and the meaning the other half.
