@@ -21,7 +21,7 @@ from .conftest import WRITES, serving
 
 pytestmark = pytest.mark.vllm
 
-MADE, ASKED = 1_500, 100
+MADE, ASKED = 3_000, 100
 KINDS = {"chain-1", "chain-2", "count"}
 BAR = 0.25  # hits@1 over questions that it did not learn from
 ONTOLOGY = "https://example.org/spaceflight/ontology#"
@@ -51,7 +51,7 @@ def model(graph: Path, asked: Path, tmp_path_factory: pytest.TempPathFactory) ->
         made = [each for each in make_questions(kg.index, count=MADE, seed=7) if each.kind in KINDS]
         write_questions(made[:ASKED], asked)
         write_questions(made[ASKED:], folder / "learned.jsonl")
-        tune_language_model(kg, folder / "learned.jsonl", folder / "model", size="3m", epochs=24)
+        tune_language_model(kg, folder / "learned.jsonl", folder / "model", size="3m", epochs=16)
     return folder / "model"
 
 
