@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from kgllm.memory import WorkingMemoryGraph
 
-__all__ = ["drawable", "file_and_ending", "save", "write_whole"]
+__all__ = ["check_new", "drawable", "file_and_ending", "make_folder", "save", "write_whole"]
 
 _RDF_FORMATS = {".ttl": "turtle", ".trig": "trig", ".jsonld": "json-ld"}
 _ENDINGS = (".graphml", ".gexf", *_RDF_FORMATS)
@@ -119,12 +119,19 @@ def check_new(folder: Path) -> None:
         raise InputError(
             f"{clean(str(folder))} is there already", why="a model is not written over", try_next="name a new folder"
         )
+    is_there = folder.exists()
+    make_folder(folder)
+    if not is_there:
+        folder.rmdir()
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, if it is not there. Raises ``InputError`` if it cannot be made."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        folder.rmdir()
     except OSError as error:
         raise InputError(
-            f"{clean(str(folder))} cannot be made", why=clean(str(error)), try_next="name a folder of yours"
+            f"{clean(str(folder))} cannot be made", why=clean(str(error)), try_next="name a folder in a place of yours"
         ) from error
 
 

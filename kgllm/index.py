@@ -22,7 +22,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ from kgllm.coverage import WordTable
 from kgllm.descriptions import Description, Value, describe_graph, enumerated, values_of
 from kgllm.errors import BackendError, DamagedIndexError
 from kgllm.generations import save_array
-from kgllm.names import NameIndex, NameRow, without_note
+from kgllm.names import WITHOUT_NOTE, NameIndex, NameRow, without_note
 from kgllm.ontology import Ontology
 from kgllm.ontology_reading import read_ontology
 from kgllm.protocols import Embedder, GraphStore, Hit, Progress, VectorIndex, Vectors
@@ -187,10 +187,8 @@ class Index:
     def nearest(self, text: str, *, k: int, among: Sequence[int] | None = None) -> list[Hit]:
         """The ``k`` descriptions nearest in meaning to a text, best first; ``among`` restricts them to some rows."""
         subset = None if among is None else np.asarray(among, dtype=np.int64)
-        return [
-            Hit(found.iri, max(0.0, score), found.kind, text, found.text)
-            for score, found in self.nearest_each(self.embedder.embed([text]), k=k, among=subset)[0]
-        ]
+        (nearest,) = self.nearest_each(self.embedder.embed([text]), k=k, among=subset)
+        return [_hit(max(0.0, score), found, text) for score, found in nearest]
 
     def nearest_each(
         self, vectors: Vectors, *, k: int, among: NDArray[np.int64] | None = None
@@ -210,49 +208,53 @@ class Index:
         The meaning is that of the whole text and that of its single words. A text in capitals may be the initials of a
         name. What the graph says nothing of goes further behind, with the score that it has.
         """
-        best: dict[URIRef, Hit] = {hit.iri: hit for hit in self._by_meaning(text, k=max(k, _REORDERED))}
-        for hit in [*self._by_name(text, best, k=k), *self._abbreviated(text)]:
-            if hit.iri not in best or hit.score > best[hit.iri].score:
-                best[hit.iri] = hit
-        standing = {iri: _BARE if found.is_bare else 1.0 for iri, found in self.described(best).items()}
-        return sorted(best.values(), key=lambda hit: (-standing[hit.iri] * hit.score, hit.iri))[:k]
+        best = {found.iri: (score, found) for score, found in self._by_meaning(text, k=max(k, _REORDERED))}
+        for score, found in [*self._by_name(text, best, k=k), *self._abbreviated(text)]:
+            if found.iri not in best or score > best[found.iri][0]:
+                best[found.iri] = score, found
+        ordered = sorted(best.values(), key=lambda one: (-one[0] * (_BARE if one[1].is_bare else 1.0), one[1].iri))
+        return [_hit(score, found, text) for score, found in ordered[:k]]
 
-    def _by_name(self, text: str, by_meaning: Mapping[URIRef, Hit], *, k: int) -> list[Hit]:
+    def _by_name(
+        self, text: str, by_meaning: Mapping[URIRef, tuple[float, Description]], *, k: int
+    ) -> list[tuple[float, Description]]:
         """What has a name like the text; one that is not nearly the same counts half, and the meaning the other half.
 
         A name much shorter than the text is no more than a word of it, unless it stands there with its capitals.
         """
         matches = [m for m in self.names.search(text, k=k) if m.row < self.value_offset]
         found = self.descriptions([match.row for match in matches])
-        hits = []
+        scored = []
         for match in matches:
             description = found[match.row]
             score = match.score
             if match.name.islower() or match.name not in text:
                 score *= min(1.0, 2 * len(match.name) / len(text))
             if match.is_short:
-                score *= _SAME_NAME
+                score *= WITHOUT_NOTE
             if score < _SAME_NAME:
-                meaning = by_meaning.get(description.iri)
-                score = (score + (meaning.score if meaning else 0.0)) / 2
-            hits.append(Hit(description.iri, score, description.kind, text, description.text))
-        return hits
+                meaning, _ = by_meaning.get(description.iri, (0.0, None))
+                score = (score + meaning) / 2
+            scored.append((score, description))
+        return scored
 
-    def _abbreviated(self, text: str) -> list[Hit]:
+    def _abbreviated(self, text: str) -> list[tuple[float, Description]]:
         """What a text in capitals has the initials of, the nearest in meaning first."""
         matches = self.names.abbreviated(text) if text.isupper() else []
         rows = [match.row for match in matches if match.row < self.value_offset]
-        nearest = self.nearest(text, k=len(rows), among=rows) if rows else []
-        return [replace(hit, score=_ABBREVIATES + (1 - _ABBREVIATES) * hit.score) for hit in nearest]
+        if not rows:
+            return []
+        (nearest,) = self.nearest_each(self.embedder.embed([text]), k=len(rows), among=np.asarray(rows, dtype=np.int64))
+        return [(_ABBREVIATES + (1 - _ABBREVIATES) * max(0.0, score), found) for score, found in nearest]
 
-    def _by_meaning(self, text: str, *, k: int) -> list[Hit]:
+    def _by_meaning(self, text: str, *, k: int) -> list[tuple[float, Description]]:
         """The descriptions nearest to a text, by the vector of the whole and by how much of it their words cover."""
         (nearest,) = self.nearest_each(self.embedder.embed([text]), k=k)
         weight = _COVERAGE if self._words else 0.0
         said = [_words_said(found) for _, found in nearest]
         covered = self._words.of_each(text, said, embed=self.phrase_vectors) if weight else [0.0] * len(said)
         return [
-            Hit(found.iri, (max(0.0, score) + weight * share) / (1 + weight), found.kind, text, found.text)
+            ((max(0.0, score) + weight * share) / (1 + weight), found)
             for (score, found), share in zip(nearest, covered, strict=True)
         ]
 
@@ -419,6 +421,10 @@ def _edges(stores: Sequence[GraphStore], described: Mapping[Term | None, tuple[i
                 if one.kind == other.kind and (one.kind != "node" or set(one.types) & set(other.types)):
                     pairs.add((subject, object_))
     return np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
+
+
+def _hit(score: float, found: Description, text: str) -> Hit:
+    return Hit(found.iri, score, found.kind, text, found.text)
 
 
 def _words_said(description: Description) -> str:

@@ -15,7 +15,7 @@ from math import log
 from kgllm.conversation import Conversation
 from kgllm.descriptions import Description, Value, is_name_like
 from kgllm.index import Index
-from kgllm.names import NameMatch, normalise
+from kgllm.names import WITHOUT_NOTE, NameMatch, normalise
 from kgllm.protocols import Hit
 from kgllm.references import Reference, references
 from kgllm.similarity import Vocabulary
@@ -28,7 +28,6 @@ _LONGEST_NAME = 14  # tokens
 _FUZZY_CUT = 0.86  # similarity below which a name with typos is taken for another name
 _CANDIDATES = 6
 SURE = 0.6  # score from which a mention names something
-_WITHOUT_NOTE = 0.9  # of a name whose note in brackets is left out: "Thriller" is rather what has just that name
 _REFERRED = 0.85  # score of the likeliest node that a word refers back to
 _SCHEMA_LIKE = 0.5  # similarity to a class or property from which a word alone is taken to mean that, and no node
 _EDGES = frozenset(".,;:?!'\"()[]{}«»“”„‘’…–—-") | {"'s", "’s"}
@@ -274,7 +273,7 @@ def _candidates(
         if description is not None and description.kind != "node":
             score *= 0.8
         if match.is_short:
-            score *= _WITHOUT_NOTE
+            score *= WITHOUT_NOTE
         if not question.islower() and text[:1].islower() and match.name[:1].isupper():
             score *= 0.55
         known = best.get(match.row)

@@ -19,8 +19,9 @@ from urllib.parse import quote
 from kgllm.errors import BackendError, DamagedIndexError
 from kgllm.words import is_function_word
 
-__all__ = ["NameIndex", "NameMatch", "NameRow", "normalise", "without_note"]
+__all__ = ["WITHOUT_NOTE", "NameIndex", "NameMatch", "NameRow", "normalise", "without_note"]
 
+WITHOUT_NOTE = 0.9  # score of a name whose note in brackets is left out: "Thriller" is rather what has just that name
 _LONGEST_NAME = 300  # characters; what is longer is a description
 _NAMESAKES = 100  # names of one normal form that a look-up gives: the weightiest
 _CANDIDATES = 100  # a full-text query; comparing 200 names takes 0.1 ms

@@ -83,6 +83,14 @@ def test_too_few_descriptions_and_a_folder_that_is_taken_are_errors(demo: Assist
     (tmp_path / "model.txt").write_text("something")
     with pytest.raises(InputError, match="is there already"):
         tune_on_names(demo.index, tmp_path)
+    with pytest.raises(InputError, match="cannot be made"):
+        tune_on_names(demo.index, tmp_path / "model.txt" / "in a file")
+
+
+def test_an_empty_folder_of_the_user_is_left_as_it_is(demo: Assistant, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="2,000 are the least"):
+        tune_on_names(demo.index, tmp_path)
+    assert tmp_path.is_dir()
 
 
 class Counted:

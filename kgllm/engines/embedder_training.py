@@ -82,9 +82,7 @@ def move_model(trained: Path, folder: Path) -> None:
     try:
         shutil.copytree(trained, folder, dirs_exist_ok=True)
     except OSError as error:
-        raise InputError(
-            f"{clean(str(folder))} cannot be written", why=clean(str(error)), try_next="name a folder of yours"
-        ) from error
+        raise _unwritable(folder, error) from error
 
 
 def _train(model: Any, data: Any, schedule: Schedule, *, seed: int, progress: Progress) -> None:
@@ -157,6 +155,10 @@ def _write(model: Any, weights: Mapping[str, Any], folder: Path) -> None:
     try:
         model.save_pretrained(str(folder), create_model_card=False)
     except OSError as error:
-        raise InputError(
-            f"{clean(str(folder))} cannot be written", why=clean(str(error)), try_next="name a folder of yours"
-        ) from error
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(folder: Path, error: OSError) -> InputError:
+    return InputError(
+        f"{clean(str(folder))} cannot be written", why=clean(str(error)), try_next="name a folder of yours"
+    )

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from kgllm.engines.causal_lm import CHECKPOINTS, SIZES, TrainedModel, Training, from_pretrained, from_scratch, train
 from kgllm.errors import InputError
 from kgllm.evaluate import Answering, right_first
-from kgllm.export import check_new, write_whole
+from kgllm.export import check_new, make_folder, write_whole
 from kgllm.hardware import find_hardware
 from kgllm.lessons import Lessons
 from kgllm.plan_embedded import EmbeddedPlanner
@@ -116,7 +116,7 @@ def tune_language_model(
     of = hashlib.sha256(repr(known).encode()).hexdigest()
     found = _kept_examples(folder, of)
     if found is None:
-        _make(folder)
+        make_folder(folder)
         planner = EmbeddedPlanner(Vocabulary(index, Lessons.read(workspace.folder)))
         found = training_examples(asked, planner, reader, progress=progress)
         _keep_examples(folder, of, found)
@@ -221,16 +221,6 @@ def apart(found: Sequence[TrainingExample]) -> tuple[list[TrainingExample], list
     return list(Counter(learned).elements()), held
 
 
-def _make(folder: Path) -> None:
-    """Make a folder. Raises ``InputError``."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{folder} cannot be made", why=str(error), try_next="name a folder in a place of yours"
-        ) from error
-
-
 def _kept_examples(folder: Path, of: str) -> list[TrainingExample | None] | None:
     """The examples of training that was broken off, if it was the same."""
     try:
@@ -250,7 +240,7 @@ def _keep_examples(folder: Path, of: str, found: Sequence[TrainingExample | None
 
 def _begin(folder: Path, kept: Sequence[TrainingExample], model: TrainedModel, training: Training) -> None:
     """Make the folder ready: training that was broken off goes on if it is the same, and begins anew if it is not."""
-    _make(folder)
+    make_folder(folder)
     learned = hashlib.sha256(repr((kept, model.name, training)).encode()).hexdigest()
     begun = folder / _BEGUN
     if not begun.exists() or json.loads(begun.read_bytes()) != learned:

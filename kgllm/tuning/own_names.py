@@ -116,8 +116,9 @@ def _described(index: Index, random: np.random.Generator) -> list[Description]:
     rows = random.permutation(len(index)).tolist()
     found: list[Description] = []
     for start in range(0, len(rows), _AT_ONCE):
-        some = index.descriptions(rows[start : start + _AT_ONCE])
-        found += [d for row in rows[start : start + _AT_ONCE] if (d := some[row]).description and d.kind != "property"]
+        some = rows[start : start + _AT_ONCE]
+        by_row = index.descriptions(some)
+        found += [d for row in some if (d := by_row[row]).description and d.kind != "property"]
         if len(found) >= _MOST_PAIRS + _MOST_HELD:
             break
     return found
