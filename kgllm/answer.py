@@ -61,6 +61,7 @@ class Answer:
     rounds: int = 1
     dropped: int = 0  # sentences of the model that its facts did not bear out, also when it had worded them again
     confidence: float = 0.0
+    unread: tuple[str, ...] = ()
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
     exchanges: tuple[Exchange, ...] = ()
@@ -138,6 +139,7 @@ class Answer:
             "rounds": self.rounds,
             "dropped": self.dropped,
             "confidence": round(self.confidence, 4),
+            "unread": list(self.unread),
             "timings_ms": {stage: round(ms, 2) for stage, ms in self.timings_ms.items()},
             "usage": {
                 "prompt_tokens": self.usage.prompt_tokens,
@@ -164,6 +166,7 @@ def compose(plan: Plan, recalled: Recalled, violations: Sequence[Violation], ind
         memory=recalled.memory,
         violations=tuple(violations),
         confidence=plan.confidence,
+        unread=plan.unread,
         namespaces=index.namespaces,
     )
 

@@ -125,6 +125,8 @@ def remarks(answer: Answer) -> str:
             parts.append("shapes not checked")
         elif not faults:
             parts.append("ontology ✓")
+    if answer.unread:
+        parts.append(f"not read: {', '.join(clean(word) for word in answer.unread)}")
     if answer.rounds > 1:
         parts.append(f"{answer.rounds} rounds")
     if answer.dropped:

@@ -46,7 +46,7 @@ from kgllm.words import fixed_phrases
 
 __all__ = ["Index", "IndexSettings", "fill_generation"]
 
-FORMAT = 7
+FORMAT = 8
 _REORDERED = 50  # descriptions nearest in meaning that search looks at word by word; 400 find no more
 _COVERAGE = 0.5  # its weight beside the cosine; between 0.4 and 0.55 it makes no difference (benchmarks/search.py)
 _SAME_NAME = 0.9  # likeness from which a name is the text, perhaps mistyped

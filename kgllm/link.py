@@ -8,9 +8,12 @@ weighted interval scheduling (Kleinberg and Tardos, Algorithm Design, 6.1).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import log
+
+import numpy as np
 
 from kgllm.conversation import Conversation
 from kgllm.descriptions import Description, Value, is_name_like
@@ -20,7 +23,7 @@ from kgllm.protocols import Hit
 from kgllm.references import Reference, references
 from kgllm.similarity import Vocabulary
 from kgllm.terms import Literal, URIRef
-from kgllm.words import Token, is_function_word, looks_like_description, tokenize, word_pairs
+from kgllm.words import Token, bounds, is_function_word, looks_like_description, tokenize, word_pairs
 
 __all__ = ["SURE", "Candidate", "Links", "Mention", "link"]
 
@@ -30,6 +33,9 @@ _CANDIDATES = 6
 SURE = 0.6  # score from which a mention names something
 _REFERRED = 0.85  # score of the likeliest node that a word refers back to
 _SCHEMA_LIKE = 0.5  # similarity to a class or property from which a word alone is taken to mean that, and no node
+_OF_PROPERTY, _MEANT, _CLEARLY = 0.7, 0.6, 0.1
+"""Of a word that means a value: its likeness to the property, its cosine with the value, and how much greater that is
+than with any other value."""
 _EDGES = frozenset(".,;:?!'\"()[]{}«»“”„‘’…–—-") | {"'s", "’s"}
 """Marks at which no name of several tokens begins or ends."""
 
@@ -155,6 +161,35 @@ class Links:
 _NOTHING_EARLIER = Conversation()
 
 
+class _SchemaLike:
+    """Which words of a question mean a class or relation rather than a node."""
+
+    def __init__(self, words: Sequence[Token], vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._rows = dict(zip(words, vocabulary.compare(words, {}).matrix, strict=True))
+
+    def are(self, tokens: Sequence[Token], *, of: URIRef | None) -> bool:
+        """Whether all words that say something do; a value is no less one ``of`` a property for being like its name."""
+        content = [t for t in tokens if t.is_word and not is_function_word(t.text)]
+        return all(self._fit(t, of) >= _SCHEMA_LIKE and not (t.text[0].isupper() and t.start) for t in content)
+
+    def to(self, token: Token, prop: URIRef) -> float:
+        """How like the name of a property a word is that is no part of it, in [0, 1]."""
+        column = self._vocabulary.columns.get(prop)
+        if column is None or self._vocabulary.is_in_name(token.lower, column):
+            return 0.0
+        return float(self._rows[token][column])
+
+    def _fit(self, token: Token, of: URIRef | None) -> float:
+        row = self._rows[token]
+        if token.text.isdecimal():  # the embedder likens one year to "year", another to something else
+            return 0.0
+        column = self._vocabulary.columns.get(of) if of is not None else None
+        if column is not None and not self._vocabulary.is_in_name(token.lower, column):
+            row = np.delete(row, column)
+        return float(row.max(initial=0.0))
+
+
 def link(question: str, *, vocabulary: Vocabulary, earlier: Conversation = _NOTHING_EARLIER) -> Links:
     """The mentions of a question; words such as "he" and "there" mention nodes of the conversation before it.
 
@@ -165,13 +200,15 @@ def link(question: str, *, vocabulary: Vocabulary, earlier: Conversation = _NOTH
     tokens = tokenize(question)
     words = [token for token in tokens if token.is_word]
     index.phrase_vectors([*(w.lower for w in words), *(p for _, p in word_pairs(tokens))])  # all in one run
-    fits = vocabulary.compare(words, {}).matrix.max(axis=1, initial=0.0)
-    schema_like = {word: float(fit) for word, fit in zip(words, fits, strict=True)}
+    schema_like = _SchemaLike(words, vocabulary)
     found = _exact_mentions(question, tokens, index, schema_like)
     chosen = _best_cover(found)
     if fuzzy := _fuzzy_mentions(question, tokens, chosen, index):
         chosen = _best_cover([*chosen, *fuzzy])
     chosen = [m for m in chosen if not _is_of_another_number(m, tokens, chosen, index)]
+    compared = [(b.start, b.end) for b in bounds(question) if b.operator != "="]
+    chosen = [m for m in chosen if not _is_compared(m, tokens, compared)]
+    chosen = sorted([*chosen, *_meant_values(tokens, chosen, schema_like, index)], key=lambda m: m.first)
     is_alone = not earlier.turns and looks_like_description(question)
     referring = [] if is_alone else _references(tokens, chosen, earlier, index)
     if clear := [_mention(question, tokens, reference) for reference in referring if reference.candidates]:
@@ -205,9 +242,7 @@ def _mention(question: str, tokens: Sequence[Token], reference: Reference) -> Me
     return Mention(text, reference.first, reference.last, candidates, several)
 
 
-def _exact_mentions(
-    question: str, tokens: Sequence[Token], index: Index, schema_like: Mapping[Token, float]
-) -> list[Mention]:
+def _exact_mentions(question: str, tokens: Sequence[Token], index: Index, schema_like: _SchemaLike) -> list[Mention]:
     spans: dict[tuple[int, int], str] = {}
     for first in range(len(tokens)):
         for last in range(first + 1, min(len(tokens), first + _LONGEST_NAME) + 1):
@@ -256,7 +291,7 @@ def _candidates(
     matches: Sequence[tuple[NameMatch, bool]],
     index: Index,
     question: str,
-    schema_like: Mapping[Token, float],
+    schema_like: _SchemaLike,
 ) -> tuple[Candidate, ...]:
     rows = [match.row for match, _ in matches]
     descriptions = index.descriptions([row for row in rows if row < index.value_offset])
@@ -267,7 +302,9 @@ def _candidates(
         if description is None and value is None:
             continue
         popularity = description.popularity if description else value.count if value else 0
-        score = _score(text, tokens, match.name, popularity, is_same=is_same, schema_like=schema_like)
+        prop = value.property if value is not None else None
+        is_schema = schema_like.are(tokens, of=prop)
+        score = _score(text, tokens, match.name, popularity, is_same=is_same, is_schema=is_schema)
         if description is None:
             score *= 0.9  # a node of that name says more than a string
         if description is not None and description.kind != "node":
@@ -292,7 +329,7 @@ def _score(
     popularity: float,
     *,
     is_same: bool,
-    schema_like: Mapping[Token, float],
+    is_schema: bool,
 ) -> float:
     words = [t for t in tokens if t.is_word]
     content = [t for t in words if not is_function_word(t.text)]
@@ -300,7 +337,7 @@ def _score(
         score = 0.5 if len(text) > 1 else 0.2
     elif not content:
         score = 0.12 if len(words) < 3 else 0.5
-    elif all(schema_like[t] >= _SCHEMA_LIKE and not (t.text[0].isupper() and t.start) for t in content):
+    elif is_schema:
         score = 0.3
     else:
         score = 0.8
@@ -354,6 +391,30 @@ def _fuzzy_mentions(question: str, tokens: Sequence[Token], chosen: Sequence[Men
     return mentions
 
 
+def _meant_values(
+    tokens: Sequence[Token], chosen: Sequence[Mention], schema_like: _SchemaLike, index: Index
+) -> Iterator[Mention]:
+    """Words that mean one of the few values of a property without being it, as "women" means the gender "female"."""
+    taken = {place for mention in chosen for place in range(mention.first, mention.last)}
+    by_property: dict[URIRef, list[Value]] = defaultdict(list)
+    for value in index.enumerated:
+        by_property[value.property].append(value)
+    for place, token in enumerate(tokens):
+        if place in taken or not token.text.isalpha() or is_function_word(token.text):
+            continue
+        found: list[tuple[float, Value]] = []
+        for prop, values in by_property.items():
+            if len(values) > 1 and schema_like.to(token, prop) >= _OF_PROPERTY:
+                vectors = index.phrase_vectors([token.lower, *(str(value.literal).lower() for value in values)])
+                cosines = vectors[1:] @ vectors[0]
+                second, best = np.sort(cosines)[-2:]  # of a value spelt in two ways neither stands for both
+                if best >= _MEANT and best - second >= _CLEARLY:
+                    found.append((float(best), values[int(cosines.argmax())]))
+        if found:
+            best_of_all, meant = max(found, key=lambda pair: pair[0])
+            yield Mention(token.text, place, place + 1, (Candidate(best_of_all, value=meant),))
+
+
 def _numbers(text: str) -> list[int]:
     """The numbers in a name, which nobody mistypes into another's: Apollo 21 is not Apollo 12."""
     return [int(digits) for digits in re.findall(r"[0-9]+", text)]
@@ -371,6 +432,15 @@ def _is_of_another_number(mention: Mention, tokens: Sequence[Token], chosen: Seq
     one_of_them = re.compile(f"{re.escape(normalise(mention.text))} {digits}")
     numbered = index.names.similar(f"{mention.text} {behind[0].text}", k=_CANDIDATES)
     return any(one_of_them.fullmatch(normalise(match.name)) for match in numbered)
+
+
+def _is_compared(mention: Mention, tokens: Sequence[Token], compared: Sequence[tuple[int, int]]) -> bool:
+    """Whether it is only compared with: "after 1950" names nothing that is called 1950, "how famous" asks for fame."""
+    first, last = tokens[mention.first].start, tokens[mention.last - 1].end
+    is_value = mention.candidates[0].value is not None
+    is_asked = is_value and mention.first > 0 and tokens[mention.first - 1].lower == "how"
+    is_number = is_value or (mention.last - mention.first == 1 and tokens[mention.first].text.isdecimal())
+    return is_asked or (is_number and any(s <= first and last <= e for s, e in compared))
 
 
 def _name_like(tokens: Sequence[Token], taken: set[int]) -> list[tuple[int, int]]:

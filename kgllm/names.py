@@ -22,6 +22,7 @@ from kgllm.words import is_function_word
 __all__ = ["WITHOUT_NOTE", "NameIndex", "NameMatch", "NameRow", "normalise", "without_note"]
 
 WITHOUT_NOTE = 0.9  # score of a name whose note in brackets is left out: "Thriller" is rather what has just that name
+_NOTE = 3  # words behind a comma that are no more than a note
 _LONGEST_NAME = 300  # characters; what is longer is a description
 _NAMESAKES = 100  # names of one normal form that a look-up gives: the weightiest
 _CANDIDATES = 100  # a full-text query; comparing 200 names takes 0.1 ms
@@ -109,13 +110,20 @@ def normalise(text: str) -> str:
 
 
 def without_note(name: str) -> str:
-    """What stands before the last note in brackets, which tells a name from its namesakes; empty if there is none.
+    """What stands before a note in brackets at the end, or behind the only comma; empty if there is none.
 
-    >>> without_note("Thriller (Michael Jackson album)"), without_note("Thriller")
-    ('Thriller', '')
+    The note tells a name from its namesakes, or says more of what has it. What a comma begins a list with is no note.
+
+    >>> [without_note(name) for name in ("Thriller (Michael Jackson album)", "Cambridge, MA", "Earth, Wind & Fire")]
+    ['Thriller', 'Cambridge', '']
     """
     short, _, note = name.rpartition(" (")
-    return short if note.endswith(")") and note.count(")") == 1 else ""
+    if note.endswith(")") and note.count(")") == 1:
+        return short
+    short, _, note = name.partition(", ")
+    words = note.split()
+    is_list = "," in note or any(word == "&" or is_function_word(word) for word in words)
+    return short if 0 < len(words) <= _NOTE and not is_list and not is_function_word(short) else ""
 
 
 _SEPARATING = re.compile(r"(?:(?![+#])[\x00-\x2f\x3a-\x60\x7b-\x7f]|(?<![a-z0-9+#\x80-\U0010ffff])[+#])+")

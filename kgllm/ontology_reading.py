@@ -217,12 +217,17 @@ def _tell_apart(properties: Iterable[URIRef], names: dict[URIRef, list[str]]) ->
         for name in {name.casefold() for name in names.get(iri, [])}:
             bearers[name].append(iri)
     alike = {iri for iri in properties if names.get(iri) and len(bearers[names[iri][0].casefold()]) > 1}
-    own = {iri: readable(local_name(iri)).casefold() for iri in alike}
+    own = {iri: name for iri in alike if (name := _own_words(iri))}
     shared = Counter(own.values())
     for iri, name in own.items():
-        is_words = name.replace(" ", "").replace("-", "").isalpha()  # a code says nothing
-        if is_words and name not in bearers and shared[name] == 1:
+        if name not in bearers and shared[name] == 1:
             names[iri].append(name)
+
+
+def _own_words(iri: URIRef) -> str:
+    """The end of an IRI in words; empty for a code, which says nothing."""
+    name = readable(local_name(iri)).casefold()
+    return name if name.replace(" ", "").replace("-", "").isalpha() else ""
 
 
 def _read_texts(
@@ -232,6 +237,7 @@ def _read_texts(
     rank = {language: place for place, language in enumerate(languages)}
     found: dict[URIRef, list[tuple[bool, int, int, str]]] = defaultdict(list)
     stated: dict[URIRef, list[tuple[URIRef, Term]]] = defaultdict(list)
+    preferred: set[URIRef] = set()  # those with a name in one of the languages
     wanted = sorted(terms)
     for store in stores:
         for start in range(0, len(wanted), 200):
@@ -245,11 +251,16 @@ def _read_texts(
                     is_alias = p in ALIAS_PROPERTIES
                     language = (o.language or "").split("-")[0]
                     key = (is_alias, rank.get(language, len(rank)), place)
+                    if language in rank and not is_description:
+                        preferred.add(s)
                     found[s].append((is_description, key[0] * 100 + key[1], key[2], str(o).strip()))
     names: dict[URIRef, list[str]] = {}
     descriptions: dict[URIRef, str] = {}
     for iri, texts in found.items():
         texts.sort()
         names[iri] = [text for is_description, _, _, text in texts if not is_description]
+        own = _own_words(iri) if iri not in preferred else ""  # named in other languages: its IRI may well be in this
+        if own and names[iri] and own not in {name.casefold() for name in names[iri]}:
+            names[iri].append(own)
         descriptions[iri] = next((text for is_description, _, _, text in texts if is_description), "")
     return _Texts(names, descriptions, stated)

@@ -61,20 +61,25 @@ class RelationPath:
         """Where the path leads."""
         return self.places[-1]
 
-    def group(self, start: PatternTerm, end: PatternTerm, *, prefix: str) -> Group:
-        """Its pattern from one term to another; the nodes between are variables named after ``prefix``."""
-        between = [Variable(f"{prefix}{number}") for number in range(1, len(self.steps))]
-        nodes: list[PatternTerm] = [start, *between, end]
+    def between(self, prefix: str) -> list[Variable]:
+        """Variables for the nodes between its ends, one fewer than its steps, named after ``prefix``."""
+        return [Variable(f"{prefix}{number}") for number in range(1, len(self.steps))]
+
+    def group(
+        self, start: PatternTerm, end: PatternTerm, *, prefix: str, between: Sequence[Variable] | None = None
+    ) -> Group:
+        """Its pattern from one term to another; without ``between`` the nodes there are named after ``prefix``."""
+        nodes: list[PatternTerm] = [start, *(self.between(prefix) if between is None else between), end]
         groups = [step.group(nodes[i], nodes[i + 1], name=f"{prefix}p{i}") for i, step in enumerate(self.steps)]
         return Group(
             tuple(pattern for group in groups for pattern in group.patterns),
             tuple(values for group in groups for values in group.values),
         )
 
-    def returns(self, *, prefix: str) -> list[Variable]:
-        """The variables that a step back over the same property would bind to where it came from, the end excepted."""
+    def returns(self, between: Sequence[Variable]) -> list[Variable]:
+        """Of the nodes between, those that a step back over the same property would bind to where it came from."""
         return [
-            Variable(f"{prefix}{i + 1}")
+            between[i]
             for i in range(1, len(self.steps) - 1)
             if self.steps[i].property == self.steps[i - 1].property
             and self.steps[i].inverse != self.steps[i - 1].inverse

@@ -23,6 +23,7 @@ class Plan:
     confidence: float  # in [0, 1]
     concepts: tuple[Hit, ...] = ()
     signs: tuple[float, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 class Planning(Protocol):

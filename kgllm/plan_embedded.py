@@ -22,6 +22,7 @@ from kgllm.paths import RelationPath
 from kgllm.plan import Plan
 from kgllm.protocols import Exchange, Hit, Kind
 from kgllm.protocols import Step as Progress
+from kgllm.quantities import says_unit, unit_behind
 from kgllm.query import Query
 from kgllm.readings import Readings
 from kgllm.scoring import Scorer
@@ -33,6 +34,7 @@ from kgllm.tables.table import Table
 from kgllm.terms import Literal, URIRef
 from kgllm.words import (
     KINDS,
+    Bound,
     bounds,
     definition_of,
     is_negated,
@@ -62,12 +64,16 @@ _NAME_ASKED = re.compile(r"\b(?:names?|titles?) (?:of|for)\b|\bnames?\b.*\bof\b|
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A query and how well it reads the question; ``is_of_other_kind`` than the question begins to ask for."""
+    """A query and how well it reads the question; ``is_of_other_kind`` than the question begins to ask for.
+
+    ``unread`` are the words of the question that no part of it stands for.
+    """
 
     query: Query
     scored: Scored
     sketch: Sketch | Table
     is_of_other_kind: bool
+    unread: tuple[str, ...]
 
     @property
     def score(self) -> float:
@@ -159,7 +165,9 @@ class EmbeddedPlanner:
             if any_of and query == item.query:  # it takes one of the names for something else
                 continue
             confidence = min(probability(seen), _GUESSED) if item.leaves_words_out else probability(seen)
-            yield Plan(leave_out(query, excluded), confidence, self._concepts(item, links), seen)
+            yield Plan(
+                leave_out(query, excluded), confidence, self._concepts(item, links), seen, self._unread(item, links)
+            )
 
     def _with_extreme(self, links: Links, ranked: list[Ranked]) -> list[Ranked]:
         """Those readings that ask for the first or the greatest, if the question does and they read its words well.
@@ -170,9 +178,21 @@ class EmbeddedPlanner:
         clear = [item for item in ranked if item.has_extreme and item.fit >= _CLEAR]
         if asked is None or not clear or ranked[0].has_extreme:
             return ranked
-        word = links.question[asked.start : asked.end].lower()
-        names = (self.ontology.label(iri).lower() for iri in ranked[0].query.iris())
-        return ranked if any(word in name.split() for name in names) else clear
+        return ranked if self._has_in_name(ranked[0].query, links.question[asked.start : asked.end]) else clear
+
+    def _unread(self, item: Ranked, links: Links) -> tuple[str, ...]:
+        """The words that a reading leaves out: "largest" too where it orders nothing, and units it does not know."""
+        asked = superlative(links.question)
+        word = links.question[asked.start : asked.end] if asked is not None else ""
+        is_read = not word or item.has_extreme or self._has_in_name(item.query, word)
+        terms = [p for iri in item.query.iris() if (p := self.ontology.properties.get(iri)) is not None]
+        told = [text for term in terms for text in (term.label, *term.names, term.description)]
+        units = [unit for _, unit in _units(links) if not says_unit(unit, told)]
+        return tuple(dict.fromkeys((*item.unread, *([] if is_read else [word]), *units)))
+
+    def _has_in_name(self, query: Query, word: str) -> bool:
+        """Whether a word is one of a name of what a query is about."""
+        return any(word.lower() in self.ontology.label(iri).lower().split() for iri in query.iris())
 
     def _expected_classes(self, links: Links) -> tuple[URIRef, ...]:
         """The class that the question names, or those of the kind that its question word asks for."""
@@ -234,6 +254,7 @@ class EmbeddedPlanner:
         limits = bounds(links.question)
         extreme = superlative(links.question) or superlative(links.question, comparative=True)
         ignored = [(b.start, b.end) for b in limits]
+        ignored += [(b.end, links.question.index(unit, b.end) + len(unit)) for b, unit in _units(links)]
         if extreme is not None:
             ignored.append((extreme.start, extreme.end))
         scorer = Scorer(links, self.vocabulary, ignored=ignored)
@@ -242,18 +263,23 @@ class EmbeddedPlanner:
             sketches = list(dict.fromkeys(self.readings.sketches(links, scorer, limits)))
             found += sorted((scorer.score(sketch) for sketch in sketches), key=lambda s: -s.score)[:_KEPT]
         by_name = _NAME_ASKED.search(links.question) is not None
-        compiled = [self._compile(scored, scorer, by_name=by_name) for scored in scorer.add_meaning(found)]
+        unread = table.unread if table is not None else ()
+        compiled = [self._compile(scored, scorer, unread, by_name=by_name) for scored in scorer.add_meaning(found)]
         return [ranked for ranked in compiled if ranked is not None]
 
-    def _compile(self, scored: Scored, scorer: Scorer, *, by_name: bool) -> Ranked | None:
-        """The reading as a query; ``by_name`` asks for the names of the answers, which no step of it stands for."""
+    def _compile(self, scored: Scored, scorer: Scorer, unread: tuple[str, ...], *, by_name: bool) -> Ranked | None:
+        """The reading as a query; ``by_name`` asks for the names of the answers, which no step of it stands for.
+
+        ``unread`` are the words that a table leaves out.
+        """
         sketch = scored.sketch
+        unread = scorer.unread(sketch) if isinstance(sketch, Sketch) else unread
         if by_name and isinstance(sketch, Sketch):
             sketch = self._by_name(sketch)
         if scorer.form == "when":
             sketch = _by_date(sketch)
         try:
-            return Ranked(sketch.to_query(self.ontology), scored, sketch, scorer.is_of_other_kind(sketch))
+            return Ranked(sketch.to_query(self.ontology), scored, sketch, scorer.is_of_other_kind(sketch), unread)
         except ValueError:
             return None
 
@@ -282,3 +308,8 @@ def _by_date(sketch: Sketch | Table) -> Sketch | Table:
     if extreme is None or extreme.by_count or sketch.projection is not None or sketch.literal:
         return sketch
     return replace(sketch, projection=extreme.path) if any(map(is_date, extreme.path.end)) else sketch
+
+
+def _units(links: Links) -> list[tuple[Bound, str]]:
+    """The limits of a question that have a unit behind their number, with it."""
+    return [(b, unit) for b in bounds(links.question) if (unit := unit_behind(links.question, b.end))]

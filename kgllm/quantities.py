@@ -10,7 +10,7 @@ from decimal import Decimal, InvalidOperation
 from kgllm.terms import Literal
 from kgllm.words import numbers_in_words
 
-__all__ = ["Date", "Number", "dates", "in_words", "numbers", "of_literal", "units_in"]
+__all__ = ["Date", "Number", "dates", "in_words", "numbers", "of_literal", "says_unit", "unit_behind", "units_in"]
 
 _MONTHS = (
     "january|januar|jan", "february|februar|feb", "march|märz|mar", "april|apr", "may|mai", "june|juni|jun",
@@ -146,6 +146,21 @@ def of_literal(literal: Literal) -> tuple[Date | None, Number | None]:
             number = None
     match = _WRITTEN_DATE.fullmatch(text)
     return (_date(*match.groups()) if match else None), number
+
+
+def unit_behind(text: str, place: int) -> str:
+    """The word of a unit that stands right behind a place of a text; empty without one.
+
+    >>> unit_behind("higher than 8000 metres", 16), unit_behind("more than 2 crews", 11)
+    ('metres', '')
+    """
+    word = re.match(r"\s*([^\W\d_]+)", text[place:])
+    return word[1] if word is not None and word[1].lower() in _UNITS else ""
+
+
+def says_unit(unit: str, texts: Iterable[str]) -> bool:
+    """Whether some texts speak of a unit, by whatever name: "kilograms" of a "mass (kg)"."""
+    return _UNITS[unit.lower()] in {_UNITS[name] for name in units_in(texts)}
 
 
 def units_in(texts: Iterable[str]) -> set[str]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kgllm.alignment import Side
 from kgllm.claims.wordings import ARTICLES, BE, HAVE
-from kgllm.link import Links
+from kgllm.link import Links, Mention
 from kgllm.similarity import Similarities, Vocabulary
 from kgllm.sketch import Anchor
 from kgllm.words import (
@@ -45,6 +45,7 @@ class QuestionWords:
     ``form`` is the kind of answer that the wording asks for; ``head`` the number of the noun behind "which" and the
     like, ``asked`` that of the noun that is asked for in any wording, ``None`` without one; ``free`` tells which words,
     shape (len(words),), are in no clear name; ``shares`` is whether it asks for what has the same of something.
+    ``kind`` is the mention of a value that says by itself of what kind the answers are: "which women", "the comedies".
     """
 
     def __init__(self, links: Links, vocabulary: Vocabulary, *, ignored: Sequence[tuple[int, int]] = ()) -> None:
@@ -65,8 +66,23 @@ class QuestionWords:
         self._beside: dict[tuple[int, int], NDArray[np.bool_]] = {}
         self.shares = shares(links.question)
         self._ends_asking = ends_asking(links.question)
-        self.head = self._head_noun(vocabulary)
-        self.asked = self.head if self.head is not None else self._noun_of_who()
+        self.kind = self._value_asked_for(vocabulary)
+        self.head = self._head_noun(vocabulary) if self.kind is None else None
+        self.asked = self.head if self.head is not None or self.kind is not None else self._noun_of_who()
+
+    def _value_asked_for(self, vocabulary: Vocabulary) -> Mention | None:
+        """The value behind "which" and the like, if no class or plural follows: of women, but not of female winners."""
+        tokens = self.links.tokens
+        starts = {place for place, t in enumerate(tokens[:3]) if t.lower in _ASKING}  # not "Spain, in which"
+        for mention in self.links.named():
+            before = mention.first - 1
+            while before > 0 and tokens[before].lower in _IN_A_NOUN_PHRASE:
+                before -= 1
+            behind = tokens[mention.last].lower if mention.last < len(tokens) else ""
+            is_said_of = vocabulary.is_class_word(behind) or (behind.endswith("s") and not is_function_word(behind))
+            if mention.candidates[0].value is not None and before in starts and not is_said_of:
+                return mention
+        return None
 
     def _head_noun(self, vocabulary: Vocabulary) -> int | None:
         """The number of the word behind "which", "how many", a request or "this" that tells most of a kind."""

@@ -7,11 +7,13 @@ one, and who was never said to have died did not die on their birthday.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 
-from kgllm.ontology import Ontology
+from kgllm.descriptions import Value
+from kgllm.ontology import RDF_TYPE, Ontology
 from kgllm.paths import Place, RelationPath, SchemaGraph, Step, says_whole
 from kgllm.protocols import GraphStore
 from kgllm.scoring import Scorer
@@ -22,6 +24,7 @@ __all__ = ["Reach"]
 
 _TELLING = 0.4  # similarity to a word from which a step is said
 _NAMED = 0.8  # similarity from which a word names a step or a part of its name
+_FEW = 200  # things with a value, whose classes are looked at
 _AS_MUCH = 0.7  # of a word's similarity to another step, from which it may as well say this one
 
 
@@ -33,7 +36,7 @@ class Reach:
         self.ontology: Ontology = schema.ontology
         self._scorer = scorer
         if anchor.candidate.value is not None:
-            self.paths = [schema.into_value(anchor.candidate.value.property)]
+            self.paths = [_into_value(anchor.candidate.value, schema, store)]
             self.lacking: frozenset[Step] = frozenset()
             self._kin: Place = frozenset()
             self._kin_have: frozenset[Step] = frozenset()
@@ -85,6 +88,18 @@ def _kin(place: Place, ontology: Ontology) -> Place:
     """The classes of a place, and those that have a class right above them in common with one."""
     parents = {parent for c in place if c in ontology.classes for parent in ontology.classes[c].parents}
     return place.union(*(ontology.populated(parent) for parent in parents))
+
+
+def _into_value(value: Value, schema: SchemaGraph, store: GraphStore) -> RelationPath:
+    """The way back to what has a value, of those of its property's classes that do have it, where few things do."""
+    path = schema.into_value(value.property)
+    having = f"SELECT ?s WHERE {{ ?s {n3(value.property)} {n3(value.literal)} }} LIMIT {_FEW}"
+    query = f"SELECT DISTINCT ?c ?s WHERE {{ {{ {having} }} OPTIONAL {{ ?s {n3(RDF_TYPE)} ?c }} }}"
+    rows = store.select(query)
+    if not rows.complete or len({s for _, s in rows.rows}) in (0, _FEW):
+        return path
+    classes = frozenset(c if isinstance(c, URIRef) else None for c, _ in rows.rows)
+    return replace(path, places=(path.end & classes or path.end,))
 
 
 def _existing(anchor: Anchor, paths: Sequence[RelationPath], store: GraphStore) -> list[RelationPath]:

@@ -10,23 +10,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from kgllm.datatypes import is_date, is_number
-from kgllm.link import Links
+from kgllm.limits import Limits
+from kgllm.link import Links, Mention
 from kgllm.paths import Place, RelationPath, SchemaGraph
 from kgllm.reach import Reach
 from kgllm.scoring import Scorer
-from kgllm.similarity import Vocabulary
-from kgllm.sketch import Anchor, Branch, Condition, Extreme, Sketch
+from kgllm.similarity import IS_NAMED, Vocabulary
+from kgllm.sketch import Anchor, Branch, Extreme, Sketch, shared_steps
 from kgllm.terms import Literal, URIRef
-from kgllm.vocabularies import XSD
-from kgllm.words import Bound, asks_for_any, bounds, is_descending, most_or_fewest, superlative
+from kgllm.words import Bound, asks_for_any, is_descending, most_or_fewest, superlative
 
-__all__ = ["Readings", "condition_on"]
+__all__ = ["Readings"]
 
 _HOPS = 3
 _BEAM = 160
 _ALONE = 80
 _JOINED = 30
+_STEPS = 4  # of two branches together
+_PAIRS = 200
+_RESTRICTED = 40
 _ANCHORS = 5
 _SAID = 0.95  # similarity of a word that is a term's own name, and not merely like it
 
@@ -39,25 +44,29 @@ class Readings:
         self.ontology = vocabulary.index.ontology
         self.schema = SchemaGraph(self.ontology)
 
-    def sketches(self, links: Links, scorer: Scorer, limits: Sequence[Bound]) -> Iterator[Sketch]:
-        """Every sketch of a question; ``limits`` are the bounds that it puts on numbers and dates."""
+    def sketches(self, links: Links, scorer: Scorer, bounds: Sequence[Bound]) -> Iterator[Sketch]:
+        """Every sketch of a question; ``bounds`` are those that it puts on numbers and dates."""
+        limits = Limits(bounds, scorer, self.schema)
         anchors = self._anchors(links)
         classes = self.classes(scorer)
         reaches = [Reach(anchor, self.schema, self.vocabulary.index.store, scorer) for anchor in anchors]
         beams = [(reach.anchor, self._beam(reach, scorer)) for reach in reaches]
         if scorer.form == "yes/no":
-            yield from self._yes_no(beams, classes, scorer)
+            yield from self._yes_no(beams, classes, scorer, limits)
         if (comparison := superlative(links.question, comparative=True)) and len(anchors) > 1:
-            yield from self._comparisons(anchors, comparison.quantities, comparison.descending)
+            compared = self._comparisons(anchors, comparison.quantities, comparison.descending)
+            yield from (sketch for sketch in compared if not limits.unheld(sketch))
             return
         if scorer.form == "yes/no":
             return
-        bases = [*self._single(beams), *self._joined(beams)]
-        bases += [replace(base, cls=cls) for base in bases[:40] for cls in classes if self._restricts(base, cls)]
+        single, joined = self._single(beams), list(self._joined(beams))
+        restricted = dict.fromkeys([*self._near(beams), *single[:_RESTRICTED], *joined[:_RESTRICTED]])
+        bases = [*single, *joined]
+        bases += [replace(base, cls=cls) for base in restricted for cls in classes if self._restricts(base, cls)]
         roots = [Sketch(cls=cls) for cls in classes]
         bases += roots + list(self._projected(roots, scorer))
         for base in bases:
-            if not any(reach.evades(base) for reach in reaches):
+            if not any(reach.evades(base) for reach in reaches) and _is_of_kind(base, scorer.question.kind):
                 yield from self._formed(base, links, scorer, limits)
 
     def _anchors(self, links: Links) -> list[Anchor]:
@@ -105,22 +114,28 @@ class Readings:
     def _single(self, beams: Sequence[tuple[Anchor, list[tuple[float, RelationPath]]]]) -> list[Sketch]:
         return [Sketch((Branch(anchor, path),)) for anchor, beam in beams for _, path in beam[:_ALONE]]
 
+    def _near(self, beams: Sequence[tuple[Anchor, list[tuple[float, RelationPath]]]]) -> list[Sketch]:
+        """All paths of one step, which no word may say but that for the class of what they lead to: "lakes in Chad"."""
+        paths = [(anchor, path) for anchor, beam in beams for _, path in beam if len(path.steps) == 1]
+        return [Sketch((Branch(anchor, path),)) for anchor, path in paths]
+
     def _joined(self, beams: Sequence[tuple[Anchor, list[tuple[float, RelationPath]]]]) -> Iterator[Sketch]:
         """Two or three branches that end alike."""
-        short = [(a, [p for _, p in beam if len(p.steps) < _HOPS][:_JOINED]) for a, beam in beams[: 2 * _ANCHORS]]
-        pairs: list[Sketch] = []
+        short = [(a, [(s, p) for s, p in beam if len(p.steps) < _HOPS][:_JOINED]) for a, beam in beams[: 2 * _ANCHORS]]
+        pairs: list[tuple[float, Sketch]] = []
         for number, (anchor, paths) in enumerate(short):
             for other, others in short[number + 1 :]:
                 if anchor.mention.overlaps(other.mention):
                     continue
                 pairs += [
-                    Sketch((Branch(anchor, path), Branch(other, path2)))
-                    for path in paths
-                    for path2 in others
-                    if path.end & path2.end and path.literal == path2.literal and len(path.steps) + len(path2.steps) < 5
+                    (score + score2, Sketch((Branch(anchor, path), Branch(other, path2))))
+                    for score, path in paths
+                    for score2, path2 in others
+                    if len(path.steps) + len(path2.steps) <= _STEPS and _end_alike(path, path2)
                 ]
-        yield from pairs
-        for pair in pairs[:200]:
+        pairs.sort(key=lambda item: -item[0])
+        yield from (pair for _, pair in pairs)
+        for _, pair in pairs[:_PAIRS]:
             used = [branch.anchor.mention for branch in pair.branches]
             for anchor, paths in short:
                 if any(anchor.mention.overlaps(m) for m in used) or anchor.mention.first < used[-1].first:
@@ -128,8 +143,8 @@ class Readings:
                 end = pair.place(self.ontology)
                 yield from (
                     replace(pair, branches=(*pair.branches, Branch(anchor, path)))
-                    for path in paths[:8]
-                    if path.end & end and len(path.steps) == 1
+                    for _, path in paths[:8]
+                    if path.end & end and _adds_one_step(pair, path)
                 )
 
     def _restricts(self, base: Sketch, cls: URIRef) -> bool:
@@ -142,14 +157,14 @@ class Readings:
         """A class and what its members have: "the names of all singers"."""
         for root in roots:
             place = root.place(self.ontology)
+            is_class = scorer.similarities.of(root.cls) >= IS_NAMED  # the word of the class says no step as well
             for path in self.schema.extend(RelationPath(), place):
-                if float(max(scorer.similarities.of_step(path.steps[0]), default=0.0)) >= 0.5:
+                if np.max(scorer.similarities.of_step(path.steps[0]), initial=0.0, where=~is_class) >= 0.5:
                     yield replace(root, projection=path)
 
-    def _formed(self, base: Sketch, links: Links, scorer: Scorer, limits: Sequence[Bound]) -> Iterator[Sketch]:
-        """The base in every form that the wording allows."""
-        with_conditions = list(self._conditioned(base, limits, scorer)) if limits else []
-        for sketch in with_conditions or [base]:
+    def _formed(self, base: Sketch, links: Links, scorer: Scorer, limits: Limits) -> Iterator[Sketch]:
+        """The base in every form that the wording allows, with all limits that it puts."""
+        for sketch in limits.hold(base):
             ranked = list(self._extremes(sketch, links, scorer))
             if ranked:
                 yield from ranked
@@ -161,25 +176,6 @@ class Readings:
             elif sketch.branches or sketch.cls is not None:
                 yield sketch
 
-    def _conditioned(self, base: Sketch, limits: Sequence[Bound], scorer: Scorer) -> Iterator[Sketch]:
-        """The base with each bound of the question put on a literal that its answers have."""
-        place = base.place(self.ontology)
-        if base.projection is not None:
-            place = replace(base, projection=None).place(self.ontology)
-        options: list[list[Condition]] = []
-        for bound in limits:
-            found = []
-            for path in self.schema.extend(RelationPath(), place):
-                if path.literal and (condition := condition_on(path, bound)) is not None:
-                    similarity = max(scorer.similarities.of_step(path.steps[0]), default=0.0)
-                    found.append((float(similarity), condition))
-            options.append([condition for _, condition in sorted(found, key=lambda item: -item[0])[:4]])
-        if not all(options) or not options:
-            return
-        for first in options[0]:
-            rest = tuple(option[0] for option in options[1:])
-            yield replace(base, conditions=(first, *rest))
-
     def _extremes(self, base: Sketch, links: Links, scorer: Scorer) -> Iterator[Sketch]:
         place = base.place(self.ontology)
         if base.projection is not None:
@@ -189,6 +185,8 @@ class Readings:
                 descending = self._is_descending(path, wanted.quantities, descending=wanted.descending)
                 yield replace(base, extreme=Extreme(path, descending, numeric=numeric))
         elif (most := most_or_fewest(links.question)) is not None and not base.literal:
+            if base.projection is not None:
+                yield replace(base, extreme=Extreme(RelationPath(), most[0], by_count=True))
             for path in self.schema.extend(RelationPath(), place):
                 similarity = float(max(scorer.similarities.of_step(path.steps[0]), default=0.0))
                 if not path.literal and similarity >= 0.3:
@@ -237,11 +235,26 @@ class Readings:
         beams: Sequence[tuple[Anchor, list[tuple[float, RelationPath]]]],
         classes: Sequence[URIRef],
         scorer: Scorer,
+        limits: Limits,
     ) -> Iterator[Sketch]:
-        limits = bounds(scorer.links.question)
         if len(beams) < 2 and asks_for_any(scorer.links.question):
-            yield from (replace(base, form="ask") for base in self._single(beams))
-            yield from (Sketch(cls=cls, form="ask") for cls in classes if not beams)
+            some = [replace(base, form="ask") for base in self._single(beams)]
+            some += [Sketch(cls=cls, form="ask") for cls in classes if not beams]
+            yield from (held for base in some for held in limits.hold(base))
+        stated = self._statements(beams, classes, scorer)
+        yield from (sketch for sketch in stated if not limits.unheld(sketch))
+        for anchor, _ in beams:
+            about = Sketch(among=(anchor,), form="ask")
+            if anchor.candidate.value is None and limits.unheld(about):
+                yield from limits.hold(about)
+
+    def _statements(
+        self,
+        beams: Sequence[tuple[Anchor, list[tuple[float, RelationPath]]]],
+        classes: Sequence[URIRef],
+        scorer: Scorer,
+    ) -> Iterator[Sketch]:
+        """What may be so or not: that something named is related to another, or is of a class."""
         for anchor, beam in beams:
             if anchor.candidate.value is not None:
                 continue
@@ -260,29 +273,20 @@ class Readings:
             for cls in classes:
                 if float(scorer.similarities.of(cls).max()) >= _SAID:
                     yield Sketch((Branch(anchor, RelationPath()),), cls=cls, form="ask")
-            for bound in limits:
-                for path in self.schema.extend(RelationPath(), anchor.place):
-                    if path.literal and (condition := condition_on(path, bound)) is not None:
-                        yield Sketch(among=(anchor,), conditions=(condition,), form="ask")
 
 
-def condition_on(path: RelationPath, bound: Bound) -> Condition | None:
-    """A bound as a condition on the literals at the end of a path; ``None`` if they are no numbers or dates."""
-    kinds = sorted(d for d in path.end if d is not None)
-    if any(str(d).endswith(("#date", "#dateTime", "#gYear", "#gYearMonth")) for d in kinds):
-        if bound.is_date:
-            lexical = bound.value if str(kinds[0]).endswith("#date") else f"{bound.value}T00:00:00"
-            return Condition(path, bound.operator, Literal(lexical, datatype=kinds[0]))
-        if not bound.is_year:
-            return None
-        if bound.operator == "=":
-            return Condition(path, "starts", Literal(bound.value))
-        year = {">": f"{int(bound.value) + 1}", "<=": f"{int(bound.value) + 1}"}.get(bound.operator, bound.value)
-        operator = {">": ">=", "<=": "<"}.get(bound.operator, bound.operator)
-        kind = str(min(d for d in kinds if is_date(d)))
-        written = {"date": f"{year}-01-01", "dateTime": f"{year}-01-01T00:00:00", "gYearMonth": f"{year}-01"}
-        lexical = written.get(kind.rsplit("#", 1)[-1], year)
-        return Condition(path, operator, Literal(lexical, datatype=URIRef(kind)))  # type: ignore[arg-type]
-    if bound.is_date:
-        return None
-    return Condition(path, bound.operator, Literal(bound.value, datatype=URIRef(XSD + "decimal")), numeric=True)
+def _end_alike(one: RelationPath, other: RelationPath) -> bool:
+    """Whether two paths can lead to the same answer: a value is the same one only as that of the same property."""
+    is_same_value = not one.literal or one.steps[-1] == other.steps[-1]
+    return bool(one.end & other.end) and one.literal == other.literal and is_same_value
+
+
+def _adds_one_step(sketch: Sketch, path: RelationPath) -> bool:
+    """Whether all of a path but its first step is a way that a branch comes by, through the same nodes."""
+    shared = max(shared_steps(branch.path, path) for branch in sketch.branches)
+    return shared == len(path.steps) - 1 and all(_end_alike(branch.path, path) for branch in sketch.branches)
+
+
+def _is_of_kind(sketch: Sketch, kind: Mention | None) -> bool:
+    """Whether the answers themselves have the value that says of what kind they are."""
+    return all(len(branch.path.steps) == 1 for branch in sketch.branches if branch.anchor.mention == kind)

@@ -24,7 +24,7 @@ from kgllm.similarity import IS_NAMED, Vocabulary
 from kgllm.sketch import Anchor, Branch, Sketch
 from kgllm.tables.table import Table
 from kgllm.terms import URIRef
-from kgllm.words import KINDS, Form, asks_for
+from kgllm.words import KINDS, Form, asks_for, is_sharing
 
 __all__ = ["Scorer"]
 
@@ -41,6 +41,7 @@ _OF_KIND = 0.5  # how much a class is of a kind, from which it is one
 _SHARED = 0.9  # of the way there, the way back to what has the same
 _OF_THE_GRAPH = frozenset("database graph dataset data file world altogether overall ever".split())  # noqa: SIM905
 """Words for the whole of what can be asked about, which limit nothing."""
+_SAYS_AS_WELL = 0.75  # of the similarity of the likest word to a term, from which another says it too
 _AWAY = 0.5  # of a relation walked backwards, whose name is more often that of what it was walked from
 
 
@@ -60,6 +61,7 @@ class Scorer:
         self.importance = self.question.importance
         self._of_the_graph = np.array([word.lower in _OF_THE_GRAPH for word in self.words], dtype=np.bool_)
         self._named = links.named()
+        self._ignored = ignored
         self._kinds_of: dict[Place, Place] = {}
 
     def rough(self, path: RelationPath, anchor: Anchor) -> float:
@@ -90,7 +92,7 @@ class Scorer:
         anchors = list(sketch.anchors())
         is_open = self.question.open(anchors)
         aligned, left_over, returns = self._aligned(sketch, is_open)
-        unused = sum(m.score for m in self._named if self._is_unused(m, anchors))
+        unused = sum(m.score for m in self._named if self._is_unused(m, sketch, anchors))
         used = [anchor.candidate.score for anchor in anchors]
         backward = sum(
             self._is_backward(branch.path, branch.anchor, number)
@@ -123,9 +125,12 @@ class Scorer:
         lessons = self.vocabulary.lessons
         return lessons.share(masked(self.links, sketch, self.ontology), shape(sketch)) if lessons.wordings else 0.0
 
-    def _is_unused(self, mention: Mention, anchors: Sequence[Anchor]) -> bool:
-        """Whether a name is that of none of the anchors, and does not say what kind of thing one of them is."""
+    def _is_unused(self, mention: Mention, sketch: Sketch, anchors: Sequence[Anchor]) -> bool:
+        """Whether a name is of none of the anchors and no limit, and does not say what kind of thing an anchor is."""
         if any(a.mention.overlaps(mention) for a in anchors):
+            return False
+        start, end = self.links.span(mention)
+        if sketch.conditions and any(s <= start and end <= e for s, e in self._ignored):
             return False
         inside = np.array([mention.first <= place < mention.last for place in self.question.places], dtype=bool)
         kinds = (self.similarities.of_place(a.place) * self.question.beside(a) for a in anchors)
@@ -170,17 +175,30 @@ class Scorer:
     def _best(self, sketch: Sketch) -> Vectors:
         """The similarity of each word to the term of the sketch that it is most like, shape (len(words),)."""
         best = np.zeros(len(self.words), dtype=np.float32)
-        for step in sketch.steps():
-            best = np.maximum(best, self.similarities.of_step(step))
-            best = np.maximum(best, self.similarities.of_any(self._inverses(step)))
-        for path in sketch.paths():
-            for place in path.places:
-                best = np.maximum(best, 0.9 * self.similarities.of_place(place))
-        if sketch.cls is not None:
-            best = np.maximum(best, self.similarities.of(sketch.cls))
-        for anchor in sketch.anchors():
-            best = np.maximum(best, 0.8 * self.similarities.of_place(anchor.place) * self.question.beside(anchor))
+        for term in self._terms(sketch):
+            best = np.maximum(best, term)
         return best
+
+    def _terms(self, sketch: Sketch) -> Iterator[Vectors]:
+        """The similarity of each word to each term of the sketch, shape (len(words),) each."""
+        for step in sketch.steps():
+            yield self.similarities.of_step(step)
+            yield self.similarities.of_any(self._inverses(step))
+        for path in sketch.paths():
+            yield from (0.9 * self.similarities.of_place(place) for place in path.places)
+        if sketch.cls is not None:
+            yield self.similarities.of(sketch.cls)
+        for anchor in sketch.anchors():
+            yield 0.8 * self.similarities.of_place(anchor.place) * self.question.beside(anchor)
+
+    def unread(self, sketch: Sketch) -> tuple[str, ...]:
+        """The words that say no term of a sketch, or one that another word says much better."""
+        is_open = self.question.open(list(sketch.anchors()))
+        is_grammar = np.array([is_sharing(word.text) for word in self.words], dtype=np.bool_)
+        read = ~is_open | self._of_the_graph | is_grammar
+        for term in self._terms(sketch):
+            read |= (term >= _TELLING) & (term >= _SAYS_AS_WELL * term.max(initial=0.0, where=is_open))
+        return tuple(self.words[n].text for n in np.flatnonzero(~read))
 
     def _is_place_asked(self, sketch: Sketch) -> bool:
         """Whether "where" by itself says the last of several steps, that to a place."""
@@ -202,7 +220,7 @@ class Scorer:
             first, last = branch.anchor.mention.first, branch.anchor.mention.last
             left = [n for n in reversed(numbers) if self.question.places[n] < first]
             right = [n for n in numbers if self.question.places[n] >= last]
-            rows = self._rows(branch)
+            rows = self._rows(branch, sketch.cls)
             chosen = outward(rows, left, right, first=self.question.first_side(branch.anchor))
             similarities = [similarity for similarity, _ in chosen]
             for here, (one, other) in enumerate(pairwise(branch.path.steps)):
@@ -248,16 +266,19 @@ class Scorer:
         if sketch.cls is not None:
             yield self.similarities.of(sketch.cls), 0.0
 
-    def _rows(self, branch: Branch) -> list[Vectors]:
+    def _rows(self, branch: Branch, cls: URIRef | None) -> list[Vectors]:
         """The similarity of every word to each step; a step that alone joins two classes is said by what it leads to.
 
         "Which departments have transducer experts" says that they are members of departments, if nothing else relates
-        people and departments.
+        people and departments. The answers are of one class, if any.
         """
         rows = []
         beside = self.question.beside(branch.anchor)
         before = branch.anchor.place
-        for step, place in zip(branch.path.steps, branch.path.places, strict=True):
+        places = list(branch.path.places)
+        if cls is not None and places:
+            places[-1] = places[-1] & frozenset(self.ontology.populated(cls)) or places[-1]
+        for step, place in zip(branch.path.steps, places, strict=True):
             row = self.similarities.of_step(step)
             named = np.where(beside, 0.0, self.similarities.of_place(place))
             is_named = named.max(initial=0.0) >= IS_NAMED

@@ -6,9 +6,10 @@ because a path is right when each of its steps is said in the question and each 
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from math import log
 
 import numpy as np
@@ -22,7 +23,7 @@ from kgllm.ontology import is_vocabulary
 from kgllm.paths import Place, Step
 from kgllm.protocols import Vectors
 from kgllm.roots import heads, root
-from kgllm.terms import URIRef
+from kgllm.terms import URIRef, n3
 from kgllm.words import Token, is_function_word, stem
 
 __all__ = ["IS_NAMED", "Similarities", "Vocabulary"]
@@ -37,6 +38,8 @@ _DERIVED, _COMPOUND = 0.92, 0.88  # "director" of "directed by", "screenwriter" 
 _LEARNED = 0.95  # of a word that says a relation in all questions it was seen in
 _MISSPELT, _LONG_ROOT, _ALIKE = 0.8, 5, 0.7  # of a word with another letter; letters of a root; a likeness that tells
 IS_NAMED = 0.85  # similarity from which a word means that term
+_SAMPLE = 50  # values that tell whether a text writes numbers
+_IS_NUMBER = re.compile(r"\s*[+-]?[0-9]+(?:\.[0-9]+)?\s*")
 _MEANS_ANOTHER = 0.6
 """Of a word that is a term's own, its likeness to others that it only resembles; of a class that a word names, its
 likeness to other words."""
@@ -100,6 +103,7 @@ class Vocabulary:
         self._starts = np.array(starts, dtype=np.int64)
         self._weights = np.array(weights, dtype=np.float32)
         self._matrix: Vectors = index.phrase_vectors(targets)
+        self.has_numbers = cache(self._has_numbers)
 
     @cached_property
     def wordings(self) -> Wordings:
@@ -135,6 +139,20 @@ class Vocabulary:
     def has(self, word: str) -> bool:
         """Whether a name of its terms has a word."""
         return stem(word) in self._stems
+
+    def _has_numbers(self, prop: URIRef) -> bool:
+        """Whether the text of a property is mostly numbers, as in graphs that write all values as text."""
+        query = f"SELECT ?o WHERE {{ ?s {n3(prop)} ?o . FILTER(isLiteral(?o)) }} LIMIT {_SAMPLE}"
+        values = [str(value) for (value,) in self.index.store.select(query).rows]
+        return sum(bool(_IS_NUMBER.fullmatch(value)) for value in values) * 2 > len(values)
+
+    def is_in_name(self, word: str, column: int) -> bool:
+        """Whether a term's names have a word, or one of its family."""
+        return column in self._said(word)
+
+    def is_class_word(self, word: str) -> bool:
+        """Whether a class's names have a word, or one of its family."""
+        return any(self._is_class[column] for column in self._said(word))
 
     def compare(self, words: Sequence[Token], phrases: Mapping[int, Sequence[str]]) -> Similarities:
         """The words against every term; ``phrases`` are longer ones by the number of the word they are built round."""

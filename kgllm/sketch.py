@@ -17,7 +17,7 @@ from kgllm.paths import Place, RelationPath, Step
 from kgllm.query import Aggregate, Comparison, Group, Operator, Order, Query, TriplePattern, Values, Variable
 from kgllm.terms import Literal, URIRef
 
-__all__ = ["Anchor", "Branch", "Condition", "Extreme", "Sketch", "typed"]
+__all__ = ["Anchor", "Branch", "Condition", "Extreme", "Sketch", "shared_steps", "typed"]
 
 ANSWER = Variable("x")
 _VALUE = Variable("value")
@@ -60,7 +60,11 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Extreme:
-    """The answer with the greatest or least value at the end of a path, or with most or fewest ends (``by_count``)."""
+    """The answer with the greatest or least value at the end of a path, or with most or fewest ends (``by_count``).
+
+    By a count without steps, what is projected is the answer, with most or fewest of the things that it is projected
+    from: the university with the most laureates.
+    """
 
     path: RelationPath
     descending: bool
@@ -73,7 +77,11 @@ SketchForm: TypeAlias = OneOfStrings["select", "count", "ask"]
 
 @dataclass(frozen=True, slots=True)
 class Sketch:
-    """A reading of the question. ``target`` closes the single branch of a yes/no question on another anchor."""
+    """A reading of the question. ``target`` closes the single branch of a yes/no question on another anchor.
+
+    Branches that end in the same steps lead through the same nodes: the laureates of *the* prize that is of 1921 and in
+    physics, not of one of 1921 and of another in physics.
+    """
 
     branches: tuple[Branch, ...] = ()
     cls: URIRef | None = None
@@ -131,7 +139,7 @@ class Sketch:
             return Query("count", where, (Aggregate("count", answer),))
         order: tuple[Order, ...] = ()
         if self.extreme is not None and self.extreme.by_count:
-            counted = Aggregate("count", _VALUE)
+            counted = Aggregate("count", _VALUE if self.extreme.path.steps else ANSWER)
             order = (Order(Variable(counted.name), self.extreme.descending),)
             return Query("select", where, (answer, counted), group_by=(answer,), order_by=order, limit=1)
         if self.extreme is not None:
@@ -142,22 +150,23 @@ class Sketch:
     def _where(self, ontology: Ontology) -> Group:
         parts: list[Group] = []
         comparisons: list[Comparison] = []
-        for number, branch in enumerate(self.branches):
-            prefix = "abcd"[number]
-            parts.append(branch.path.group(branch.anchor.term, ANSWER, prefix=prefix))
-            away = branch.path.returns(prefix=prefix) + ([ANSWER] if branch.path.ends_on_return else [])
+        for prefix, branch, between in zip("abcd", self.branches, self._between(), strict=False):
+            parts.append(branch.path.group(branch.anchor.term, ANSWER, prefix=prefix, between=between))
+            away = branch.path.returns(between) + ([ANSWER] if branch.path.ends_on_return else [])
             if isinstance(branch.anchor.term, URIRef):
                 comparisons += [Comparison(variable, "!=", branch.anchor.term) for variable in away]
         if self.among:
             parts.append(Group(values=(Values(ANSWER, tuple(anchor.term for anchor in self.among)),)))
         if self.cls is not None:
             parts.append(typed(ANSWER, self.cls, ontology))
-        for number, condition in enumerate(self.conditions):
+        paths = list(dict.fromkeys(condition.path for condition in self.conditions))
+        for condition in self.conditions:
+            number = paths.index(condition.path)
             end = Variable(f"v{number}")
             parts.append(condition.path.group(ANSWER, end, prefix=f"w{number}"))
             comparisons.append(Comparison(end, condition.operator, condition.value, condition.numeric))
         hanging = [(self.projection, Variable("y"), "z")]
-        if self.extreme is not None and self.extreme.path != self.projection:
+        if self.extreme is not None and self.extreme.path.steps and self.extreme.path != self.projection:
             hanging.append((self.extreme.path, _VALUE, "e"))
         parts += [path.group(ANSWER, end, prefix=prefix) for path, end, prefix in hanging if path is not None]
         return Group(
@@ -165,6 +174,17 @@ class Sketch:
             tuple(dict.fromkeys(values for part in parts for values in part.values)),
             tuple(comparisons),
         )
+
+    def _between(self) -> list[list[Variable]]:
+        """The nodes between the ends of each branch."""
+        found: list[list[Variable]] = []
+        for prefix, branch in zip("abcd", self.branches, strict=False):
+            own = branch.path.between(prefix)
+            for before, nodes in zip(self.branches, found, strict=False):
+                if shared := shared_steps(before.path, branch.path):
+                    own[-shared:] = nodes[-shared:]
+            found.append(own)
+        return found
 
     def _ask(self, ontology: Ontology) -> Query:
         if self.target is not None:
@@ -176,6 +196,19 @@ class Sketch:
                 raise ValueError(f"a literal has no class: {anchor!r}")
             return Query("ask", typed(anchor, self.cls, ontology))
         return Query("ask", self._where(ontology))
+
+
+def shared_steps(one: RelationPath, other: RelationPath) -> int:
+    """The number of last steps that two paths have in common, where each comes to the node before by another property.
+
+    0 where they come to it by the same one: of a prize in physics and in chemistry, one is not the other.
+    """
+    longest = min(len(one.steps), len(other.steps)) - 1
+    shared = 0
+    while shared < longest and one.steps[-1 - shared] == other.steps[-1 - shared]:
+        shared += 1
+    is_apart = one.steps[-1 - shared].property != other.steps[-1 - shared].property if shared else False
+    return shared if is_apart else 0
 
 
 def typed(term: Variable | URIRef, cls: URIRef, ontology: Ontology, *, name: str = "type") -> Group:

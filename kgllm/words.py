@@ -225,6 +225,11 @@ def shares(question: str) -> bool:
     return _SHARING.search(question) is not None
 
 
+def is_sharing(word: str) -> bool:
+    """Whether a word says that, as "share" and the "co" of "co-wrote" do."""
+    return word.lower() == "co" or shares(word)
+
+
 def is_negated(question: str) -> bool:
     """Whether a question asks for what is not so."""
     return _NEGATION.search(question) is not None
@@ -270,30 +275,56 @@ _BOUNDS: tuple[tuple[str, str], ...] = (
     (
         ">",
         r"(?:more than|greater than|larger than|higher than|above|over|exceeds?|exceeding|bigger than|longer than"
-        r"|older than|heavier than|after|since|later than|mehr als|nach)",
+        r"|older than|heavier than|taller than|deeper than|wider than|faster than|newer than|richer than|after|since"
+        r"|later than|mehr als|nach)",
     ),
     (
         "<",
         r"(?:less than|fewer than|smaller than|lower than|below|under|shorter than|younger than|lighter than|before"
-        r"|earlier than|prior to|until|weniger als|vor)",
+        r"|slower than|cheaper than|shallower than|narrower than|poorer than|earlier than|prior to|until|weniger als"
+        r"|vor)",
     ),
     ("=", r"(?:equal to|exactly|in the year|in year|in|during|of)"),
 )
 
 
+_BETWEEN = re.compile(
+    rf"\b(?:between|from|zwischen)\s+{_NUMBER.replace('value', 'least')}"
+    rf"\s+(?:and|to|until|und|bis)\s+{_NUMBER.replace('value', 'most')}\b",
+    re.I,
+)
+_DECADE = re.compile(r"\b(?:in|during)\s+the\s+(?P<decade>1[0-9]{2}|20[0-9])0['’]?s\b", re.I)
+
+
 def bounds(question: str) -> list[Bound]:
-    """The numeric and yearly conditions of a question, those with words for an order first to claim their number."""
+    """The numeric and yearly conditions of a question, those with words for an order first to claim their number.
+
+    >>> [(bound.operator, bound.value) for bound in bounds("Who was born in the 1950s?")]
+    [('>=', '1950'), ('<=', '1959')]
+    """
     found: list[Bound] = []
+    for match in _BETWEEN.finditer(question):
+        for operator, end in ((">=", "least"), ("<=", "most")):
+            value = match[end].replace(",", "")
+            found.append(Bound(operator, value, match.start(), match.end(), _is_year(match[end])))  # type: ignore[arg-type]
+    for match in _DECADE.finditer(question):
+        for operator, digit in ((">=", "0"), ("<=", "9")):
+            value = match["decade"] + digit
+            found.append(Bound(operator, value, match.start(), match.end(), is_year=True))  # type: ignore[arg-type]
     for operator, words in _BOUNDS:
         for match in re.finditer(rf"\b{words}\s+(?:the\s+year\s+)?{_NUMBER}\b", question, re.I):
             value = match["value"].replace(",", "")
             if any(b.start <= match.start("value") < b.end for b in found):
                 continue
-            is_year = bool(re.fullmatch(r"1[0-9]{3}|20[0-9]{2}", match["value"]))
+            is_year = _is_year(match["value"])
             if operator == "=" and not is_year:
                 continue
             found.append(Bound(operator, value, match.start(), match.end(), is_year))  # type: ignore[arg-type]
     return found
+
+
+def _is_year(number: str) -> bool:
+    return bool(re.fullmatch(r"1[0-9]{3}|20[0-9]{2}", number))
 
 
 @dataclass(frozen=True, slots=True)

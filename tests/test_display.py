@@ -62,6 +62,11 @@ def test_the_text_has_facts_and_violations_with_their_blame() -> None:
     assert "violation of the data: ex:Apollo_11 ex:commander a mission is no person" in text
 
 
+def test_remarks_tell_what_of_the_question_was_not_read() -> None:
+    assert "not read" not in remarks(answer())
+    assert " · not read: old, shi␛ny · " in remarks(replace(answer(), unread=("old", "shi\x1bny")))
+
+
 def test_remarks_are_one_line() -> None:
     assert remarks(answer(FACT)) == "1 link · 1 fact · ontology ✓ · 0.2 s"
 

@@ -70,6 +70,21 @@ def test_properties_of_one_label_answer_to_their_local_names(read: Read) -> None
     }
 
 
+def test_a_term_with_labels_in_other_languages_alone_answers_to_its_local_name(read: Read) -> None:
+    turtle = """
+        ex:MeatyPizza a rdfs:Class ; rdfs:label "PizzaDeCarne"@pt . ex:Q12 a rdfs:Class ; rdfs:label "PizzaDePeixe"@pt .
+        ex:FishyPizza a rdfs:Class ; rdfs:label "pizza of fish"@en , "PizzaDePeixe"@pt .
+    """
+    english = {iri.removeprefix("http://example.org/"): c.names for iri, c in read(turtle).classes.items()}
+    assert english == {
+        "MeatyPizza": ("PizzaDeCarne", "meaty pizza"),
+        "Q12": ("PizzaDePeixe",),
+        "FishyPizza": ("pizza of fish", "PizzaDePeixe"),
+    }
+    portuguese = {c.names for c in read(turtle, languages=("pt", "")).classes.values()}
+    assert ("PizzaDeCarne",) in portuguese
+
+
 def test_each_domain_is_an_axiom_and_a_union_is_one(read: Read) -> None:
     ontology = read("""
         ex:flies rdfs:domain ex:Pilot, ex:Bird ; rdfs:range [ a owl:Class ; owl:unionOf ( ex:Plane ex:Kite ) ] .

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from kgllm.link import Candidate, Links, Mention
-from kgllm.tables.lexicon import Lexicon, Option, Term
+from kgllm.tables.lexicon import CLASS, Lexicon, Option, Term
 from kgllm.tables.marks import Mark, marks
 from kgllm.terms import URIRef
 from kgllm.words import is_function_word
 
-__all__ = ["CLASS", "Asked"]
+__all__ = ["Asked"]
 
-CLASS = 0.8  # score from which a word is surely a class
 _NAMED = 0.5  # score from which a mention names something
 _IS_NAME = 0.9  # score from which a word is the name of an attribute or its last word
 _BEFORE, _AHEAD, _NAMED_CLASS, _STEP, _COMPANY = 0.4, 0.3, 0.15, 0.1, 0.05
@@ -21,6 +20,7 @@ leads to, of one named anywhere; what each step to the nearest of these takes; w
 _POSSESSIVE = frozenset(["s", "'s", "’s"])
 _LISTED = frozenset("of for from the all each every a an in to s any this these and or".split())  # noqa: SIM905
 _GRAMMAR = frozenset("named called value".split())  # noqa: SIM905
+_WHICH = frozenset("which what welche welcher welches welchem welchen".split())  # noqa: SIM905
 _SORTS = frozenset("order orders sort sorts rank ranks".split())  # noqa: SIM905
 """Nouns that are verbs of sorting where the graph has nothing of that name."""
 _CLAUSE = frozenset("and but who whose which that is are was were has have had do does did".split())  # noqa: SIM905
@@ -51,6 +51,7 @@ class Asked:
         self.texts = dict(self._texts())
         taken += [(mark.first, mark.last) for mark in self.marks]
         self.terms = lexicon.terms(self.tokens, taken=[*taken, *self.texts]) if self.may_be_table else []
+        self.terms = sorted([*self.terms, *self._kind_asked_for()], key=lambda term: term.first)
         self.claimed: set[Term] = set()
         self.anchored = self._anchored()
 
@@ -58,6 +59,15 @@ class Asked:
     def may_be_table(self) -> bool:
         """Whether there is a word for a form in it, a list, or "all"."""
         return any(mark.kind != "sentence" for mark in self.marks) or bool({"and", "or", ",", "all"} & self.words)
+
+    def _kind_asked_for(self) -> Iterator[Term]:
+        """The class that the word right behind "which" is likest to, where it names nothing better: of universities."""
+        items: list[Term | Mention | Mark] = [*self.terms, *self.mentions, *self.marks]
+        taken = {place for item in items for place in range(item.first, item.last)}
+        for place, token in enumerate(self.tokens[1:], start=1):
+            is_asked_for = self.tokens[place - 1].lower in _WHICH and token.is_word and place not in taken
+            if self.terms and is_asked_for and (meant := self.lexicon.nearest_class(token)) is not None:
+                yield Term(place, place + 1, (meant,))
 
     def _texts(self) -> Iterator[tuple[tuple[int, int], str]]:
         """The text behind "contains", in quotation marks or the one word there is, by its place."""

@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import cast
 
 from kgllm.link import Candidate, Mention
+from kgllm.quantities import unit_behind
 from kgllm.query import Operator
 from kgllm.sketch import Anchor
-from kgllm.tables.asked import CLASS, Asked
-from kgllm.tables.lexicon import Option, Term
+from kgllm.tables.asked import Asked
+from kgllm.tables.lexicon import CLASS, Option, Term
 from kgllm.tables.marks import Mark
 from kgllm.tables.parts import Condition, Parts
 
@@ -21,7 +22,7 @@ _STEP = 0.05  # what each step to a class that is named takes from a candidate
 _AS_SURE = 0.05  # how much less sure a number of things may be than a number in an attribute
 _YEAR = 4  # digits
 _OF = frozenset(["of", "for", "from", "in", "by"])  # between what is asked of a thing and its name
-_NEAREST = 2  # steps to the attribute of a year that no word says
+_NEAREST = 1  # steps to the attribute of a year that no word says
 
 
 class Conditions:
@@ -59,6 +60,10 @@ class Conditions:
             return
         start = near.first if near is not None and beyond is None else mark.first
         behind = self._behind(beyond or mark)
+        if behind is not None and self._is_unit(behind):
+            asked.claimed.add(behind)
+            self.parts.read.add(behind)
+            behind = None
         before = asked.before(start)
         if near is not None:  # "above age 20"
             before = next((t for t in asked.terms if near.last <= t.first and t.last == mark.first), before)
@@ -68,6 +73,11 @@ class Conditions:
             self.parts.read.update([behind, *said])
             self.parts.having.append((of, operator, mark.value))
             self.parts.said.append(of.score)
+            return
+        if operator is not None and behind is None and (related := self._related(beyond or mark)) is not None:
+            self.parts.read.update([related, *said])
+            self.parts.having.append((related.options[0], operator, mark.value))
+            self.parts.said.append(related.options[0].score)
             return
         for term in (behind, before):
             ordered = [o for o in term.attributes() if asked.lexicon.has_order(o)] if term is not None else []
@@ -107,6 +117,26 @@ class Conditions:
         if near.value == "between":
             return "<=" if self.asked.numbers_between(near.last, mark.first) else ">="
         return cast(Operator, near.value)
+
+    def _is_unit(self, term: Term) -> bool:
+        """Whether a term behind a number is but a unit of it: "8000 metres" may well be of an elevation."""
+        tokens = self.asked.tokens[term.first : term.last]
+        is_unit = bool(unit_behind(tokens[0].text, 0)) and len(tokens) == 1
+        return is_unit and not self.asked.lexicon.is_name(tokens[0])
+
+    def _related(self, mark: Mark) -> Term | None:
+        """The word behind a number that names a relation of what is asked for: "more than 5 members"."""
+        token = self.asked.tokens[mark.last] if mark.last < len(self.asked.tokens) else None
+        if token is None or not token.is_word:
+            return None
+        lexicon, tokens = self.asked.lexicon, self.asked.tokens
+        option = lexicon.relation(token, self.asked.anchored)
+        if option is None:
+            return None
+        behind = tokens[mark.last + 1] if mark.last + 1 < len(tokens) else None  # "more than 5 crew members"
+        after = lexicon.relation(behind, self.asked.anchored) if behind is not None and behind.is_word else None
+        is_longer = after is not None and after.is_same(option)
+        return Term(mark.last, mark.last + 1 + is_longer, (option,))
 
     def _counted(self, term: Term) -> Option | None:
         """The class whose things a number counts, or else the attribute whose values; ``None`` for one of numbers."""

@@ -6,7 +6,6 @@ number of a claim, what is left of the name means it too.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,20 +16,20 @@ from kgllm.datatypes import is_date, is_number
 from kgllm.paths import Place, RelationPath, SchemaGraph, Step
 from kgllm.roots import root
 from kgllm.similarity import Similarities, Vocabulary
-from kgllm.terms import URIRef, n3
+from kgllm.terms import URIRef
 from kgllm.words import Token, content_tokens, is_function_word, stem
 
-__all__ = ["Lexicon", "Option", "Term"]
+__all__ = ["CLASS", "Lexicon", "Option", "Term"]
 
 _LONGEST = 5  # words of a name
 _LIKE = 0.6  # similarity from which a word that is no name may mean a term
+CLASS = 0.8  # score from which a word is surely a class
+_HARDLY, _CLEARLY = 0.4, 0.1  # similarity of the word that is asked for to a class, and how much less it is to others
 _BOTH = 0.5  # the same of each of two neighbouring words that mean one term together
 _REST, _HEAD = 0.97, 0.9  # of a name without the words of its class, and of its last word alone
 _MODIFIER = 0.75  # of a word of a name that is not its head
 _OPTIONS = 12  # meanings of a stretch that are kept
 _FAR = 4  # steps between classes that are joined
-_SAMPLE = 50  # values that tell whether a text writes numbers
-_IS_NUMBER = re.compile(r"\s*[+-]?[0-9]+(?:\.[0-9]+)?\s*")
 _SHORT = 3  # letters of the shortest word that is a part of another
 
 
@@ -41,7 +40,8 @@ Key: TypeAlias = tuple[URIRef, Step | None, Step | None]
 class Option:
     """What a stretch may mean: a class, or with ``step`` an attribute of its things that ends in ``end``.
 
-    ``via`` is the step to a node without a class that has the attribute in place of the thing.
+    ``via`` is the step to a node without a class that has the attribute in place of the thing. ``is_relation`` if what
+    the step leads to are other things, of which there may be so many.
     """
 
     score: float
@@ -49,12 +49,13 @@ class Option:
     step: Step | None = None
     end: Place = frozenset()
     via: Step | None = None
+    is_relation: bool = False
 
     def path(self) -> RelationPath:
         """The way from a thing of the class to the attribute."""
         steps = tuple(step for step in (self.via, self.step) if step is not None)
         places = (frozenset({None}), self.end) if self.via is not None else (self.end,)
-        return RelationPath(steps, places[: len(steps)], literal=self.step is not None)
+        return RelationPath(steps, places[: len(steps)], literal=self.step is not None and not self.is_relation)
 
     @property
     def is_ordered(self) -> bool:
@@ -111,7 +112,6 @@ class Lexicon:
             for option in self.attributes[cls]:
                 self._name(option, own.label.lower().split())
         self.joins = cache(self._joins)
-        self.has_numbers = cache(self._has_numbers)
 
     def _attributes(self, cls: URIRef) -> Iterator[Option]:
         steps = self.schema.steps_from(frozenset(self.ontology.populated(cls)))
@@ -227,6 +227,24 @@ class Lexicon:
                 skipped.update(range(place, last))
         return sorted(found, key=lambda term: term.first)
 
+    def relation(self, token: Token, classes: Sequence[URIRef]) -> Option | None:
+        """The relation of things of one of some classes to others that a word names: the members of a band."""
+        likeness = self.vocabulary.compare([token], {})
+        found = [
+            Option(like, cls, step, end, is_relation=True)
+            for cls in classes
+            for step, end, literal in self.schema.steps_from(frozenset(self.ontology.populated(cls)))
+            if not literal and (like := float(likeness.of_step(step).max(initial=0.0))) >= CLASS
+        ]
+        return min(found, key=self._rank, default=None)
+
+    def nearest_class(self, token: Token) -> Option | None:
+        """The class that a word is likest to, if it is like it at all and clearly less like any other."""
+        likeness = self.vocabulary.compare([token], {})
+        found = sorted(((float(likeness.of(cls).max(initial=0.0)), cls) for cls in self.classes), reverse=True)
+        scores = [score for score, _ in found[:2]] + [0.0, 0.0]
+        return Option(CLASS, found[0][1]) if scores[0] >= _HARDLY and scores[0] - scores[1] >= _CLEARLY else None
+
     def _exact(self, tokens: Sequence[Token]) -> tuple[Option, ...]:
         """What the words are the name of, written as one word or several."""
         words = [token.lower for token in tokens if not is_function_word(token.text)]
@@ -257,20 +275,15 @@ class Lexicon:
                 found.append(_scored(option, min(like, _MODIFIER if is_part else _REST)))
         return tuple(sorted(found, key=self._rank)[:_OPTIONS])
 
-    def _has_numbers(self, prop: URIRef) -> bool:
-        """Whether the text of a property is mostly numbers, as in graphs that write all values as text."""
-        query = f"SELECT ?o WHERE {{ ?s {n3(prop)} ?o }}"
-        values = [str(value) for (value,) in self.vocabulary.index.store.select(query, limit=_SAMPLE).rows]
-        return sum(bool(_IS_NUMBER.fullmatch(value)) for value in values) * 2 > len(values)
-
     def has_order(self, option: Option) -> bool:
         """Whether an attribute has numbers or dates, typed or written as text."""
-        return option.is_ordered or (option.step is not None and self.has_numbers(option.step.property))
+        return option.is_ordered or (option.step is not None and self.vocabulary.has_numbers(option.step.property))
 
     def _joins(self, start: URIRef) -> Mapping[URIRef, tuple[RelationPath, bool]]:
         """The shortest path from a class to each other; True where it leads to things of other classes too.
 
-        Of two of one length, that of the commoner properties: the crew of a mission, not its commander.
+        Of two of one length, that of the commoner properties: the crew of a mission, not its commander; but rather that
+        of one which is called as a class at its ends is: an album's artist, not its producer.
         """
         reached: dict[URIRef, tuple[RelationPath, bool]] = {start: (RelationPath(), False)}
         own = frozenset(self.ontology.populated(start))
@@ -282,7 +295,7 @@ class Lexicon:
         seen: set[URIRef | None] = set(own)
         while ahead:
             place, path = ahead.popleft()
-            for step, ends, literal in sorted(self.schema.steps_from(place), key=self._commonest_first):
+            for step, ends, literal in sorted(self.schema.steps_from(place), key=lambda s: self._likeliest(place, *s)):
                 if literal:
                     continue
                 for end in sorted((e for e in ends if e is not None and e not in seen), key=str):
@@ -298,9 +311,12 @@ class Lexicon:
                 reached[cls] = (path, True)
         return reached
 
-    def _commonest_first(self, found: tuple[Step, Place, bool]) -> int:
-        step = found[0]
-        return -sum(self.ontology.properties[prop].count for prop in step.members or (step.property,))
+    def _likeliest(self, start: Place, step: Step, end: Place, _: bool) -> tuple[bool, int]:
+        """The place of a step in the order of how likely it joins two classes; less is likelier."""
+        label, above = self.ontology.label, self.ontology.superclasses
+        kinds = {stem(label(a).lower()) for c in start | end if c is not None for a in above(c)}
+        count = sum(self.ontology.properties[prop].count for prop in step.members or (step.property,))
+        return stem(label(step.property).lower()) not in kinds, -count
 
     def distance(self, one: URIRef, other: URIRef) -> int:
         """How many steps it is from one class to another; more than any where they are not joined."""

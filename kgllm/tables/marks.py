@@ -46,8 +46,10 @@ _LEAST_OF = r"(?:smallest|lowest|minimum|fewest|least)"
 _HIGHEST = r"(?:the )?(?:highest|largest|biggest|oldest|latest|most \w+)"
 _LOWEST = r"(?:the )?(?:lowest|smallest|shortest|youngest|earliest|least \w+)"
 _RISING = r"(?:ascending|increasing|alphabetical|alphabetic|lexicographical|chronological)"
-_MORE = r"(?:more|greater|larger|higher|bigger|longer|older|heavier|later|better|taller)"
-_LESS = r"(?:less|fewer|smaller|lower|shorter|younger|lighter|earlier|cheaper)"
+_MORE = (
+    r"(?:more|greater|larger|higher|bigger|longer|older|heavier|later|better|taller|deeper|wider|faster|newer|richer)"
+)
+_LESS = r"(?:less|fewer|smaller|lower|shorter|younger|lighter|earlier|cheaper|slower|shallower|narrower|poorer)"
 _NO = r"(?:no|not)"
 _THEM = r"(?: the| these| them| results?)*"
 _BY = r"(?: alphabetically| by| in)"
@@ -61,7 +63,8 @@ _PATTERNS: tuple[tuple[MarkKind, str, bool, str], ...] = (
     ("operator", "<=", False, r"(?:does |do )?not exceed(?:ing)?"),
     ("operator", ">", False, rf"{_MORE} than|exceeds?|exceeding|above|over|after|since"),
     ("operator", "<", False, rf"{_LESS} than|below|under|before|prior to|until"),
-    ("operator", "between", False, r"between"),
+    ("operator", "between", False, r"between|from(?= [0-9,.]+ (?:to|until)\b)"),
+    ("operator", "=", False, r"exactly|equal to"),
     ("beyond", ">=", False, r"(?:or|and) (?:more|above|after|later|higher|greater|over|older|longer)"),
     ("beyond", "<=", False, r"(?:or|and) (?:less|below|before|earlier|lower|fewer|under|younger|shorter)"),
     ("text", "starts", False, rf"(?:starts?|starting|begins?|beginning) with(?: the)?(?: {_TEXT})?"),

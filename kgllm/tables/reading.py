@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from kgllm.features import Scored
+from kgllm.limits import condition_on
 from kgllm.link import Links
 from kgllm.paths import RelationPath, Step
-from kgllm.readings import condition_on
 from kgllm.tables.asked import Asked
 from kgllm.tables.conditions import Conditions
 from kgllm.tables.forms import Forms
@@ -17,7 +17,7 @@ from kgllm.tables.parts import Condition, Counted, Parts
 from kgllm.tables.table import Column, Limit, Place, Restriction, Table
 from kgllm.terms import Literal, URIRef
 from kgllm.vocabularies import XSD
-from kgllm.words import Bound, asks_for, content_tokens, superlative
+from kgllm.words import Bound, Token, asks_for, content_tokens, superlative
 
 __all__ = ["TableReading", "read_table"]
 
@@ -30,10 +30,14 @@ _READ = frozenset(["number", "average", "text", "function", "order", "each", "mo
 
 @dataclass(frozen=True, slots=True)
 class TableReading:
-    """A table, scored but for its meaning; ``alone`` if no other reading can be what is asked for."""
+    """A table, scored but for its meaning; ``alone`` if no other reading can be what is asked for.
+
+    ``unread`` are the words that no part of it was read from.
+    """
 
     scored: Scored
     alone: bool
+    unread: tuple[str, ...]
 
 
 def read_table(links: Links, lexicon: Lexicon) -> TableReading | None:
@@ -54,7 +58,9 @@ def read_table(links: Links, lexicon: Lexicon) -> TableReading | None:
     is_alone = _is_alone(table, parts, asked)
     if not is_alone and _asks_for_things(parts, asked):
         return None
-    return TableReading(_scored(table, parts, asked, is_alone=is_alone), is_alone)
+    explained = _explained(table, parts, asked)
+    unread = tuple(token.text for token, is_read in explained.items() if not is_read)
+    return TableReading(_scored(table, parts, asked, list(explained.values()), is_alone=is_alone), is_alone, unread)
 
 
 def _asks_for_things(parts: Parts, asked: Asked) -> bool:
@@ -88,18 +94,22 @@ def _is_alone(table: Table, parts: Parts, asked: Asked) -> bool:
     return is_form or len(table.columns) > 1 or bool(table.having or table.absent) or is_ordered
 
 
-def _scored(table: Table, parts: Parts, asked: Asked, *, is_alone: bool) -> Scored:
-    """A table with the features of a reading; what was read from a mark, a term or a name is explained."""
-    used = list(table.anchors())
+def _explained(table: Table, parts: Parts, asked: Asked) -> dict[Token, bool]:
+    """Of each word that says something, whether it was read from, as part of a mark, a term, a name or a text."""
     steps = set(table.steps())
     read = [*parts.read, *(mark for mark in asked.marks if mark.kind not in _READ)]
     read += [term for term in asked.terms if term.options[0].step in steps]
-    stretches = [(item.first, item.last) for item in [*read, *(anchor.mention for anchor in used)]]
+    stretches = [(item.first, item.last) for item in [*read, *(anchor.mention for anchor in table.anchors())]]
     stretches += list(asked.texts)
     covered = {place for first, last in stretches for place in range(first, last)}
     telling = set(content_tokens(list(asked.tokens)))
-    explained = [place in covered for place, token in enumerate(asked.tokens) if token in telling]
+    return {token: place in covered for place, token in enumerate(asked.tokens) if token in telling}
+
+
+def _scored(table: Table, parts: Parts, asked: Asked, explained: Sequence[bool], *, is_alone: bool) -> Scored:
+    """A table with the features of a reading."""
     share = sum(explained) / len(explained) if explained else 1.0
+    used = list(table.anchors())
     said = parts.said or [0.5]
     named = [anchor.candidate.score for anchor in used]
     features = {

@@ -172,7 +172,7 @@ class Drafter:
 def reached(path: RelationPath, start: Node) -> Group:
     """The pattern from a start to ``?x``, which a way back does not lead to again."""
     group = path.group(start, X, prefix="a")
-    away = path.returns(prefix="a") + ([X] if path.ends_on_return else [])
+    away = path.returns(path.between("a")) + ([X] if path.ends_on_return else [])
     if isinstance(start, URIRef):
         return replace(group, comparisons=tuple(Comparison(variable, "!=", start) for variable in away))
     return group
