@@ -24,7 +24,7 @@ _OPTIONS = 4  # attributes that a limit may be meant of
 _AS_LIKELY = 0.3  # how much less like the likeliest attribute another may be
 _FAR = 0.02  # what each token between a limit and the word for its attribute takes from their likeness
 _SAID = 0.4  # likeness from which a word says the attribute of a year that is no date
-_OF_TIME = re.compile(r"(?:after|since|later|before|earlier|prior|until|in|during|nach|vor|im?)\b", re.I)
+_OF_TIME = re.compile(r"(?:after|since|later|before|earlier|prior|until|in|during|nach|vor)\b", re.I)
 
 
 class Limits:
