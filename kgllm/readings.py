@@ -157,9 +157,13 @@ class Readings:
         """A class and what its members have: "the names of all singers"."""
         for root in roots:
             place = root.place(self.ontology)
-            is_class = scorer.similarities.of(root.cls) >= IS_NAMED  # the word of the class says no step as well
+            says_step = (
+                scorer.similarities.of(root.cls) < IS_NAMED
+            )  # "which mountains" asks for nothing that they are in
+            if scorer.question.head is None:
+                says_step[:] = True
             for path in self.schema.extend(RelationPath(), place):
-                if np.max(scorer.similarities.of_step(path.steps[0]), initial=0.0, where=~is_class) >= 0.5:
+                if np.max(scorer.similarities.of_step(path.steps[0]), initial=0.0, where=says_step) >= 0.5:
                     yield replace(root, projection=path)
 
     def _formed(self, base: Sketch, links: Links, scorer: Scorer, limits: Limits) -> Iterator[Sketch]:
