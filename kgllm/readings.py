@@ -157,11 +157,8 @@ class Readings:
         """A class and what its members have: "the names of all singers"."""
         for root in roots:
             place = root.place(self.ontology)
-            says_step = (
-                scorer.similarities.of(root.cls) < IS_NAMED
-            )  # "which mountains" asks for nothing that they are in
-            if scorer.question.head is None:
-                says_step[:] = True
+            is_class = scorer.similarities.of(root.cls) >= IS_NAMED
+            says_step = ~is_class | (scorer.question.head is None)  # "which mountains" asks for nothing they are in
             for path in self.schema.extend(RelationPath(), place):
                 if np.max(scorer.similarities.of_step(path.steps[0]), initial=0.0, where=says_step) >= 0.5:
                     yield replace(root, projection=path)
