@@ -9,6 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 
 from kgllm.datatypes import is_date, is_number
 from kgllm.paths import Place, RelationPath, SchemaGraph
@@ -34,9 +35,12 @@ class Limits:
         self._limits = limits
         self._scorer = scorer
         self._schema = schema
+        self.options = cache(self._options)  # many sketches of a question have their answers in one place
 
     def unheld(self, sketch: Sketch) -> list[Bound]:
         """Those that are no part of a name which the sketch uses, as the year is of "the 2014 World Cup"."""
+        if not self._limits:
+            return []
         spans = [self._scorer.links.span(anchor.mention) for anchor in sketch.anchors()]
         return [b for b in self._limits if not any(first < b.end and b.start < last for first, last in spans)]
 
@@ -48,8 +52,8 @@ class Limits:
         if not unheld:
             yield sketch
             return
-        place = replace(sketch, projection=None).place(self._schema.ontology)
-        first, *rest = (self._options(together, place) for together in unheld.values())
+        place = sketch.place_before_projection(self._schema.ontology)
+        first, *rest = (self.options(tuple(together), place) for together in unheld.values())
         if all(rest):
             others = tuple(condition for options in rest for condition in options[0])
             yield from (replace(sketch, conditions=(*conditions, *others)) for conditions in first)

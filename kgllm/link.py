@@ -173,12 +173,11 @@ class _SchemaLike:
         content = [t for t in tokens if t.is_word and not is_function_word(t.text)]
         return all(self._fit(t, of) >= _SCHEMA_LIKE and not (t.text[0].isupper() and t.start) for t in content)
 
-    def to(self, token: Token, prop: URIRef) -> float:
-        """How like the name of a property a word is that is no part of it, in [0, 1]."""
+    def is_of(self, token: Token, prop: URIRef) -> bool:
+        """Whether a word is like the name of a property, and no part of it."""
         column = self._vocabulary.columns.get(prop)
-        if column is None or self._vocabulary.is_in_name(token.lower, column):
-            return 0.0
-        return float(self._rows[token][column])
+        is_like = column is not None and self._rows[token][column] >= _OF_PROPERTY
+        return column is not None and is_like and not self._vocabulary.is_in_name(token.lower, column)
 
     def _fit(self, token: Token, of: URIRef | None) -> float:
         row = self._rows[token]
@@ -404,7 +403,7 @@ def _meant_values(
             continue
         found: list[tuple[float, Value]] = []
         for prop, values in by_property.items():
-            if len(values) > 1 and schema_like.to(token, prop) >= _OF_PROPERTY:
+            if len(values) > 1 and schema_like.is_of(token, prop):
                 vectors = index.phrase_vectors([token.lower, *(str(value.literal).lower() for value in values)])
                 cosines = vectors[1:] @ vectors[0]
                 second, best = np.sort(cosines)[-2:]  # of a value spelt in two ways neither stands for both

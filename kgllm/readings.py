@@ -178,9 +178,7 @@ class Readings:
                 yield sketch
 
     def _extremes(self, base: Sketch, links: Links, scorer: Scorer) -> Iterator[Sketch]:
-        place = base.place(self.ontology)
-        if base.projection is not None:
-            place = replace(base, projection=None).place(self.ontology)
+        place = base.place_before_projection(self.ontology)
         if (wanted := superlative(links.question)) is not None and not base.literal:
             for path, numeric in self._quantities(place, wanted.quantities, scorer):
                 descending = self._is_descending(path, wanted.quantities, descending=wanted.descending)

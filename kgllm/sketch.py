@@ -7,7 +7,7 @@ extreme and a projection hang on it by further paths.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal as OneOfStrings
 from typing import TypeAlias
 
@@ -121,6 +121,10 @@ class Sketch:
         if self.among:
             return self.among[0].place
         return frozenset(ontology.populated(self.cls)) if self.cls is not None else frozenset()
+
+    def place_before_projection(self, ontology: Ontology) -> Place:
+        """The classes of what conditions, an extreme and the projection hang on."""
+        return replace(self, projection=None).place(ontology)
 
     @property
     def literal(self) -> bool:

@@ -269,21 +269,14 @@ class Bound:
 
 
 _NUMBER = r"(?P<value>[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9][0-9,]*(?:\.[0-9]+)?)"
+GREATER = "more|greater|larger|higher|bigger|longer|older|heavier|later|taller|deeper|wider|faster|newer|richer"
+LESSER = "less|fewer|smaller|lower|shorter|younger|lighter|earlier|cheaper|slower|shallower|narrower|poorer"
+"""Words before "than", as alternatives of a pattern."""
 _BOUNDS: tuple[tuple[str, str], ...] = (
     (">=", r"(?:at least|no less than|not less than|minimum of|mindestens)"),
     ("<=", r"(?:at most|no more than|not more than|up to|maximum of|höchstens)"),
-    (
-        ">",
-        r"(?:more than|greater than|larger than|higher than|above|over|exceeds?|exceeding|bigger than|longer than"
-        r"|older than|heavier than|taller than|deeper than|wider than|faster than|newer than|richer than|after|since"
-        r"|later than|mehr als|nach)",
-    ),
-    (
-        "<",
-        r"(?:less than|fewer than|smaller than|lower than|below|under|shorter than|younger than|lighter than|before"
-        r"|slower than|cheaper than|shallower than|narrower than|poorer than|earlier than|prior to|until|weniger als"
-        r"|vor)",
-    ),
+    (">", rf"(?:(?:{GREATER}) than|above|over|exceeds?|exceeding|after|since|mehr als|nach)"),
+    ("<", rf"(?:(?:{LESSER}) than|below|under|before|prior to|until|weniger als|vor)"),
     ("=", r"(?:equal to|exactly|in the year|in year|in|during|of)"),
 )
 

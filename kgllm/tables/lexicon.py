@@ -112,6 +112,7 @@ class Lexicon:
             for option in self.attributes[cls]:
                 self._name(option, own.label.lower().split())
         self.joins = cache(self._joins)
+        self.kinds = cache(self._kinds)
 
     def _attributes(self, cls: URIRef) -> Iterator[Option]:
         steps = self.schema.steps_from(frozenset(self.ontology.populated(cls)))
@@ -313,10 +314,14 @@ class Lexicon:
 
     def _likeliest(self, start: Place, step: Step, end: Place, _: bool) -> tuple[bool, int]:
         """The place of a step in the order of how likely it joins two classes; less is likelier."""
-        label, above = self.ontology.label, self.ontology.superclasses
-        kinds = {stem(label(a).lower()) for c in start | end if c is not None for a in above(c)}
+        name = stem(self.ontology.label(step.property).lower())
+        is_called_so = any(name in self.kinds(c) for c in start | end if c is not None)
         count = sum(self.ontology.properties[prop].count for prop in step.members or (step.property,))
-        return stem(label(step.property).lower()) not in kinds, -count
+        return not is_called_so, -count
+
+    def _kinds(self, cls: URIRef) -> frozenset[str]:
+        """The stems of what a class and those above it are called."""
+        return frozenset(stem(self.ontology.label(above).lower()) for above in self.ontology.superclasses(cls))
 
     def distance(self, one: URIRef, other: URIRef) -> int:
         """How many steps it is from one class to another; more than any where they are not joined."""

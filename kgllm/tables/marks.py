@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal as OneOfStrings
 from typing import TypeAlias
 
-from kgllm.words import EXCEPT, NUMBER_WORDS, Token, superlatives
+from kgllm.words import EXCEPT, GREATER, LESSER, NUMBER_WORDS, Token, superlatives
 
 __all__ = ["Mark", "marks"]
 
@@ -46,10 +46,7 @@ _LEAST_OF = r"(?:smallest|lowest|minimum|fewest|least)"
 _HIGHEST = r"(?:the )?(?:highest|largest|biggest|oldest|latest|most \w+)"
 _LOWEST = r"(?:the )?(?:lowest|smallest|shortest|youngest|earliest|least \w+)"
 _RISING = r"(?:ascending|increasing|alphabetical|alphabetic|lexicographical|chronological)"
-_MORE = (
-    r"(?:more|greater|larger|higher|bigger|longer|older|heavier|later|better|taller|deeper|wider|faster|newer|richer)"
-)
-_LESS = r"(?:less|fewer|smaller|lower|shorter|younger|lighter|earlier|cheaper|slower|shallower|narrower|poorer)"
+_MORE, _LESS = rf"(?:{GREATER}|better)", rf"(?:{LESSER})"
 _NO = r"(?:no|not)"
 _THEM = r"(?: the| these| them| results?)*"
 _BY = r"(?: alphabetically| by| in)"
